@@ -1,0 +1,45 @@
+/*
+ * closewait VERB [ARGUMENT...]
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "verbs.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *what;
+} verbs[] = {
+    {"run", verb_run,
+     "run a program with the shim: closewait run [OPTION...] [--] PROGRAM [ARG...]"},
+};
+
+enum { VERBS = sizeof(verbs) / sizeof(verbs[0]) };
+
+static void print_help(FILE *to)
+{
+    fputs("usage: closewait VERB [ARGUMENT...]\n\n"
+          "Finds sockets whose peer has closed and that the program never closes.\n\n",
+          to);
+    for (int i = 0; i < VERBS; i++)
+        fprintf(to, "  %-6s %s\n", verbs[i].name, verbs[i].what);
+    fputs("\nclosewait VERB --help says more.\n", to);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        print_help(stdout);
+        return 0;
+    }
+    for (int i = 0; i < VERBS; i++)
+        if (strcmp(argv[1], verbs[i].name) == 0)
+            return verbs[i].run(argc - 1, argv + 1);
+    fprintf(stderr, "closewait: unknown verb '%s': expected run (closewait --help)\n", argv[1]);
+    return EXIT_USAGE;
+}

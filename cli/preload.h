@@ -1,0 +1,30 @@
+/*
+ * Where the shim is, and whether a program can have it.
+ */
+#ifndef CLOSEWAIT_PRELOAD_H
+#define CLOSEWAIT_PRELOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * The shim beside the running command: in the same folder (build tree), or in ../lib of it
+ * (installed). False, with a line in why, when it is in none of them or its path cannot be
+ * written into LD_PRELOAD.
+ */
+bool preload_find(char *path, size_t path_size, char *why, size_t why_size);
+
+/*
+ * The file that execvp(3) would run for name, by PATH. False when there is none; errno then says
+ * why, as execvp would.
+ */
+bool preload_which(const char *name, char *path, size_t path_size);
+
+/*
+ * Why the dynamic linker will not load the shim into the program at path (a script: into its
+ * interpreter), as the end of the sentence "the shim cannot be loaded into ...: ". NULL when
+ * there is no reason that the file shows.
+ */
+const char *preload_refusal(const char *path);
+
+#endif

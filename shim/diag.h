@@ -1,0 +1,41 @@
+/*
+ * What the kernel says of sockets that we hold no descriptor of, by sock_diag(7). The watcher's:
+ * each call opens a netlink socket for its time, and needs 9 KiB of stack.
+ */
+#ifndef CLOSEWAIT_DIAG_H
+#define CLOSEWAIT_DIAG_H
+
+#include <stdint.h>
+
+#include "endpoint.h"
+
+/* What became of a connection whose descriptor was dropped. */
+enum fate {
+    FATE_UNKNOWN, /* the kernel could not be asked */
+    FATE_GONE,
+    FATE_CLOSING, /* our FIN is on its way (LAST_ACK), or the kernel waits (TIME_WAIT) */
+    FATE_HELD,    /* another descriptor or another process holds it */
+};
+
+/* cookie is the socket's; ends are what it was connected with. */
+enum fate diag_fate(const struct endpoint *local, const struct endpoint *peer, uint64_t cookie);
+
+/* Who keeps a port from being bound. */
+enum holder_kind {
+    HOLDER_UNKNOWN,
+    HOLDER_SELF,      /* this process, with a socket that is not leaked */
+    HOLDER_TIME_WAIT, /* nobody: the kernel, for left_ms more */
+    HOLDER_CLOSING,   /* nobody: the kernel waits for the peer to acknowledge */
+    HOLDER_OTHER,     /* another process */
+};
+
+struct holder {
+    enum holder_kind kind;
+    uint8_t state;    /* of its socket */
+    uint32_t left_ms; /* HOLDER_TIME_WAIT: until it is gone */
+};
+
+/* HOLDER_UNKNOWN where sock_diag or /proc cannot be asked: nobody is accused without proof. */
+struct holder diag_holder(const struct endpoint *wanted);
+
+#endif

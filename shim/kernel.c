@@ -1,0 +1,71 @@
+#define _GNU_SOURCE
+#include "kernel.h"
+
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "raw.h"
+
+static bool get_option(int fd, int level, int name, void *value, socklen_t size)
+{
+    socklen_t len = size;
+    return raw5(SYS_getsockopt, fd, level, name, (long)value, (long)&len) == 0;
+}
+
+bool kernel_is_tcp(int fd)
+{
+    int protocol = 0;
+    return get_option(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, sizeof(protocol)) &&
+           protocol == IPPROTO_TCP;
+}
+
+uint64_t kernel_cookie(int fd)
+{
+    uint64_t cookie = 0;
+    return get_option(fd, SOL_SOCKET, SO_COOKIE, &cookie, sizeof(cookie)) ? cookie : 0;
+}
+
+/* SIOCINQ is EINVAL on a listener; a queue that cannot be asked for counts as empty. */
+static uint32_t queue_bytes(int fd, unsigned long which)
+{
+    int bytes = 0;
+    return raw3(SYS_ioctl, fd, (long)which, (long)&bytes) == 0 ? (uint32_t)bytes : 0;
+}
+
+bool kernel_facts(int fd, struct facts *facts)
+{
+    struct tcp_info info = {0};
+    if (!get_option(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info)))
+        return false;
+    *facts = (struct facts){
+        .state = info.tcpi_state,
+        .handshake = info.tcpi_rtt > 0,
+        .unread_bytes = queue_bytes(fd, SIOCINQ),
+        .unsent_bytes = queue_bytes(fd, SIOCOUTQ),
+        .sent_ms = info.tcpi_last_data_sent,
+        .heard_ms = info.tcpi_last_ack_recv,
+    };
+    return true;
+}
+
+static struct endpoint name_of(int fd, long which)
+{
+    struct sockaddr_storage addr;
+    socklen_t len = sizeof(addr);
+    if (raw3(which, fd, (long)&addr, (long)&len) != 0)
+        return (struct endpoint){0};
+    return endpoint_of((const struct sockaddr *)&addr, len);
+}
+
+struct endpoint kernel_local(int fd)
+{
+    return name_of(fd, SYS_getsockname);
+}
+
+struct endpoint kernel_peer(int fd)
+{
+    return name_of(fd, SYS_getpeername);
+}

@@ -1,0 +1,29 @@
+/*
+ * What the kernel says of one descriptor. Asks, never changes anything. Every function may be
+ * called from any thread, any signal handler and a vfork child.
+ */
+#ifndef CLOSEWAIT_KERNEL_H
+#define CLOSEWAIT_KERNEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "endpoint.h"
+#include "facts.h"
+
+/* SO_PROTOCOL is IPPROTO_TCP (socket(7)). */
+bool kernel_is_tcp(int fd);
+
+/* SO_COOKIE: the identity of a socket, for as long as the machine runs; 0 if fd is no socket. */
+uint64_t kernel_cookie(int fd);
+
+/*
+ * TCP_INFO, SIOCINQ and SIOCOUTQ (tcp(7)). False when fd is not a TCP socket (any more).
+ */
+bool kernel_facts(int fd, struct facts *facts);
+
+/* getsockname and getpeername; family 0 where there is none, as the peer of a dead socket. */
+struct endpoint kernel_local(int fd);
+struct endpoint kernel_peer(int fd);
+
+#endif

@@ -1,0 +1,129 @@
+#include "look.h"
+
+#include <netinet/tcp.h>
+#include <stddef.h>
+
+#include "clock.h"
+#include "kernel.h"
+
+/* A slot's fields are ordered by its word; see struct slot. */
+static uint32_t get(_Atomic uint32_t *field)
+{
+    return atomic_load_explicit(field, memory_order_relaxed);
+}
+
+static void set(_Atomic uint32_t *field, uint32_t value)
+{
+    atomic_store_explicit(field, value, memory_order_relaxed);
+}
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static bool peer_gone(const struct facts *facts)
+{
+    return facts->state == TCP_CLOSE_WAIT || facts->state == TCP_CLOSE;
+}
+
+/*
+ * When the FIN came is known to the kernel: the last segment of a peer that has closed (tcp_ack
+ * sets rcv_tstamp, which tcpi_last_ack_recv tells). Later acknowledgements of what we still send
+ * only make it look younger. When a socket went to CLOSE nothing tells; it counts from now.
+ */
+static void note_gone(struct slot *slot, const struct facts *facts, uint64_t now)
+{
+    const uint32_t open_ms = clock_age_ms(get(&slot->opened_cs), now);
+    const uint32_t gone_ms = facts->state == TCP_CLOSE_WAIT ? least(facts->heard_ms, open_ms) : 0;
+    set(&slot->gone_cs, clock_cs(now - gone_ms + 9));
+    set(&slot->unread_bytes, facts->unread_bytes);
+    uint32_t flags = SLOT_GONE;
+    /* A 0 that was read before the FIN was no end of stream: our own SHUT_RD gives it too. */
+    if (clock_age_ms(get(&slot->eof_cs), now) > gone_ms + JUDGE_SLACK_MS)
+        atomic_fetch_and_explicit(&slot->word, ~(uint32_t)SLOT_EOF_READ, memory_order_relaxed);
+    atomic_fetch_or_explicit(&slot->word, flags, memory_order_relaxed);
+}
+
+static struct history history_of(struct slot *slot, const struct facts *facts, uint64_t now)
+{
+    const uint32_t word = get(&slot->word);
+    const bool read_on = get(&slot->unread_bytes) != facts->unread_bytes;
+    const uint32_t eof_ms =
+        word & SLOT_EOF_READ ? clock_age_ms(get(&slot->eof_cs), now) : UINT32_MAX;
+    return (struct history){
+        .connected = slot_how(word) == HOW_ACCEPT,
+        .eof_read = word & SLOT_EOF_READ,
+        .gone_ms = clock_age_ms(get(&slot->gone_cs), now),
+        .touched_ms = read_on ? 0 : eof_ms,
+    };
+}
+
+static bool same_socket(int fd, struct slot *slot)
+{
+    const uint64_t cookie = kernel_cookie(fd);
+    const uint64_t known = atomic_load_explicit(&slot->cookie, memory_order_relaxed);
+    atomic_store_explicit(&slot->cookie, cookie, memory_order_relaxed);
+    return cookie != 0 && (known == 0 || known == cookie);
+}
+
+static struct leak leak_of(int fd, struct slot *slot, const struct facts *facts,
+                           const struct history *history, uint64_t now)
+{
+    return (struct leak){
+        .fd = fd,
+        .state = facts->state,
+        .how = slot_how(get(&slot->word)),
+        .gone_ms = history->gone_ms,
+        .open_ms = clock_age_ms(get(&slot->opened_cs), now),
+        .unread_bytes = facts->unread_bytes,
+        .unsent_bytes = facts->unsent_bytes,
+        .local = kernel_local(fd),
+        .peer = kernel_peer(fd),
+        .cookie = atomic_load_explicit(&slot->cookie, memory_order_relaxed),
+    };
+}
+
+static bool see(int fd, struct slot *slot, uint64_t now, struct facts *facts,
+                struct history *history)
+{
+    if (!same_socket(fd, slot) || !kernel_facts(fd, facts))
+        return false;
+    if (peer_gone(facts) && !(get(&slot->word) & SLOT_GONE))
+        note_gone(slot, facts, now);
+    *history = history_of(slot, facts, now);
+    return true;
+}
+
+static void rule(int fd, struct slot *slot, const struct facts *facts,
+                 const struct history *history, const struct options *options, uint64_t now,
+                 struct look *look)
+{
+    look->ruling = judge(facts, history, options);
+    look->leak = leak_of(fd, slot, facts, history, now);
+    look->leak.class = look->ruling.class;
+}
+
+bool look_at(int fd, struct slot *slot, const struct options *options, struct look *look)
+{
+    const uint64_t now = clock_ms();
+    struct facts facts;
+    struct history history;
+    if (!see(fd, slot, now, &facts, &history))
+        return false;
+    rule(fd, slot, &facts, &history, options, now, look);
+    set(&slot->unread_bytes, facts.unread_bytes);
+    return true;
+}
+
+bool look_at_wanted(int fd, struct slot *slot, const struct options *options, struct look *look)
+{
+    const uint64_t now = clock_ms();
+    struct facts facts;
+    struct history history;
+    if (!see(fd, slot, now, &facts, &history))
+        return false;
+    history.port_wanted = true;
+    rule(fd, slot, &facts, &history, options, now, look);
+    return true;
+}

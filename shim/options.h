@@ -1,0 +1,30 @@
+/*
+ * CLOSEWAIT_OPTIONS="key=value,key=value", read once and strictly. The command reads its own
+ * --action and --grace with the same words.
+ */
+#ifndef CLOSEWAIT_OPTIONS_H
+#define CLOSEWAIT_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum action { ACTION_LOG, ACTION_CLOSE_DEAD, ACTION_CLOSE };
+
+enum { OPTIONS_PATH_SIZE = 4096 };
+
+struct options {
+    enum action action;
+    uint32_t grace_ms;
+    char output[OPTIONS_PATH_SIZE]; /* an absolute path, or "" for standard error */
+};
+
+/*
+ * Reads text (NULL or "" for the defaults) into *options. %p in the output's path becomes pid;
+ * a relative path is taken from the working directory. On a mistake returns false and says in
+ * why what was wrong and what would be right, in one line without an end of line. The
+ * constructor's and the command's; not for signal handlers.
+ */
+bool options_read(const char *text, int pid, struct options *options, char *why, size_t why_size);
+
+#endif

@@ -1,0 +1,24 @@
+/*
+ * Whose memory is this? The table of slots belongs to one process. A forked child has a copy of
+ * it and must make it its own; a vfork child borrows its parent's and must not touch it.
+ */
+#ifndef CLOSEWAIT_OWNER_H
+#define CLOSEWAIT_OWNER_H
+
+#include <stdbool.h>
+
+/*
+ * Makes this process the owner. adopt is called, once, in every forked child, by the first call
+ * there of owner_here(): with the parent's memory copied and none of its other threads. Called
+ * by the constructor. Returns false where the kernel gives no page; nobody is the owner then.
+ */
+bool owner_init(void (*adopt)(void));
+
+/*
+ * True when the caller may change the table: it runs in the process that owns it, which a forked
+ * child becomes by asking. False in a vfork child. One system call; any thread, any signal
+ * handler.
+ */
+bool owner_here(void);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * libc's own functions, by name: real.connect(...) is what the program would have called without
+ * us. Every entry is valid from the first instruction of the process on; see real.c.
+ */
+#ifndef CLOSEWAIT_REAL_H
+#define CLOSEWAIT_REAL_H
+
+#include "calls_types.h"
+
+struct real {
+#define CALL(returns, name, parameters, kernel) returns(*name) parameters;
+#include "calls.h"
+#undef CALL
+};
+
+extern struct real real;
+
+/*
+ * Replaces the stubs by the functions that come after ours in the search order (libc's, or those
+ * of another preload). Called once, by the constructor. A function that is not found keeps its
+ * stub.
+ */
+void real_resolve(void);
+
+#endif

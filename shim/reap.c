@@ -1,0 +1,66 @@
+#define _GNU_SOURCE
+#include "reap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "kernel.h"
+#include "raw.h"
+
+static int option_of(int fd, int name, int otherwise)
+{
+    int value = otherwise;
+    socklen_t len = sizeof(value);
+    raw5(SYS_getsockopt, fd, SOL_SOCKET, name, (long)&value, (long)&len);
+    return value;
+}
+
+/*
+ * With SO_LINGER the last close of a connection waits until the peer has acknowledged our FIN
+ * (tcp_close, sk_stream_wait_close), and we would wait with the slot claimed. Zero seconds mean
+ * an RST at once and stay as they are.
+ */
+static void forget_linger(int fd)
+{
+    struct linger linger = {0};
+    socklen_t len = sizeof(linger);
+    raw5(SYS_getsockopt, fd, SOL_SOCKET, SO_LINGER, (long)&linger, (long)&len);
+    if (!linger.l_onoff || linger.l_linger == 0)
+        return;
+    linger.l_onoff = 0;
+    raw5(SYS_setsockopt, fd, SOL_SOCKET, SO_LINGER, (long)&linger, sizeof(linger));
+}
+
+/* Of the family and with the flags of the socket that it stands in for. */
+static long tombstone_for(int fd)
+{
+    const long flags = raw2(SYS_fcntl, fd, F_GETFL);
+    const int nonblock = flags > 0 && (flags & O_NONBLOCK) ? SOCK_NONBLOCK : 0;
+    const long tomb = raw3(SYS_socket, option_of(fd, SO_DOMAIN, AF_INET),
+                           SOCK_STREAM | SOCK_CLOEXEC | nonblock, 0);
+    /* Says ENOTCONN and takes effect all the same (inet_shutdown sets sk_shutdown first). */
+    if (tomb >= 0)
+        raw2(SYS_shutdown, tomb, SHUT_RDWR);
+    return tomb;
+}
+
+/*
+ * For three system calls the tombstone has a number of its own, the lowest free one: there is no
+ * call that makes a socket on a given number. A program that counts on open() returning a number
+ * that another of its threads closes in these microseconds already has that race with itself.
+ */
+int reap_bury(int fd, uint64_t cookie)
+{
+    if (kernel_cookie(fd) != cookie)
+        return ESTALE;
+    const long tomb = tombstone_for(fd);
+    if (tomb < 0)
+        return (int)-tomb;
+    forget_linger(fd);
+    const long cloexec = raw2(SYS_fcntl, fd, F_GETFD);
+    const long ret =
+        raw3(SYS_dup3, tomb, fd, cloexec > 0 && (cloexec & FD_CLOEXEC) ? O_CLOEXEC : 0);
+    raw1(SYS_close, tomb);
+    return ret < 0 ? (int)-ret : 0;
+}

@@ -1,0 +1,19 @@
+/*
+ * The tombstone: the one act of ours that changes anything in the host.
+ */
+#ifndef CLOSEWAIT_REAP_H
+#define CLOSEWAIT_REAP_H
+
+#include <stdint.h>
+
+/*
+ * Puts a tombstone on fd, if it still is the socket with that cookie: an unconnected, shut socket
+ * that reads 0, refuses to send with EPIPE and polls readable and hung up. The program's last
+ * descriptor of the connection is dropped by it, which sends our FIN and frees a bound port.
+ *
+ * Only for who holds the claim of fd's slot, and was told by the judge to reap. Returns 0, or the
+ * errno of what failed; fd is untouched then. ESTALE: it is another socket.
+ */
+int reap_bury(int fd, uint64_t cookie);
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * What there is to tell, on its way to who tells it. Hooks and the watcher post; only the watcher
+ * takes. A fixed ring without a lock: a signal handler that interrupts a post just posts to the
+ * next place. When it is full the record is counted as lost, and the summary says so.
+ */
+#ifndef CLOSEWAIT_RECORD_H
+#define CLOSEWAIT_RECORD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "diag.h"
+#include "endpoint.h"
+#include "judge.h"
+#include "track.h"
+
+/* A leaked socket, as it was when it was judged. */
+struct leak {
+    int fd;
+    uint8_t state;
+    enum leak_class class;
+    enum how how;
+    uint32_t gone_ms;
+    uint32_t open_ms;
+    uint32_t unread_bytes;
+    uint32_t unsent_bytes;
+    struct endpoint local;
+    struct endpoint peer;
+    uint64_t cookie;
+};
+
+enum record_type {
+    RECORD_LEAK,          /* leak */
+    RECORD_REAP,          /* leak, why, error, fate */
+    RECORD_RESCUE,        /* wanted, leak (the first of leaks), reaped, waited_ms, error */
+    RECORD_BIND_CONFLICT, /* wanted, leak (the first of leaks), or else holder */
+};
+
+enum reap_why { WHY_GRACE, WHY_DEAD };
+
+struct record {
+    enum record_type type;
+    enum reap_why why;
+    int error;  /* 0, or the errno of what failed: the reap, or the last bind */
+    int leaks;  /* leaked sockets of this process that hold the port */
+    int fresh;  /* how many of the leaks were never told before */
+    int reaped; /* how many of them were reaped */
+    uint32_t waited_ms;
+    struct endpoint wanted;
+    struct holder holder;
+    struct leak leak;
+    enum fate fate;
+};
+
+/* Any thread, any signal handler. */
+void record_post(const struct record *record);
+
+/* The watcher's. False when there is none. */
+bool record_take(struct record *record);
+
+/* How many did not fit since the start. */
+uint32_t record_lost(void);
+
+/* For a forked child that adopts: its parent tells what was posted before. */
+void record_adopt(void);
+
+#endif

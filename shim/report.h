@@ -1,0 +1,31 @@
+/*
+ * Records to text, and text to where the options say. The watcher's, except where noted.
+ */
+#ifndef CLOSEWAIT_REPORT_H
+#define CLOSEWAIT_REPORT_H
+
+#include "options.h"
+#include "record.h"
+
+/*
+ * Remembers who this process is and which file standard error is, so that a file of the program's
+ * that gets the number 2 later is never written to. Called by the constructor.
+ */
+void report_init(void);
+
+/* Where records go from now on; the options stay valid. Called by the constructor. */
+void report_start(const struct options *options);
+
+/* One line on standard error, before there are options: "closewait: NAME[PID]: what". */
+void report_complain(const char *what);
+
+/* Writes one record, in one write(2), and counts it for the summary. */
+void report_tell(const struct record *record);
+
+/* Writes the summary; nothing when nothing was told. */
+void report_summary(void);
+
+/* For a forked child that adopts: another pid, and nothing told yet. */
+void report_adopt(void);
+
+#endif

@@ -1,0 +1,118 @@
+#include "rescue.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "clock.h"
+#include "kernel.h"
+#include "look.h"
+#include "owner.h"
+#include "real.h"
+#include "reap.h"
+#include "record.h"
+#include "signals.h"
+#include "watch.h"
+
+enum { PATIENCE_MS = 1000, FIRST_PAUSE_MS = 1, LONGEST_PAUSE_MS = 50 };
+
+static const struct options *_Atomic rules;
+
+void rescue_start(const struct options *options)
+{
+    atomic_store_explicit(&rules, options, memory_order_release);
+}
+
+/* The watcher may be looking at this very socket; that takes it some system calls. */
+static bool claim(struct slot *slot)
+{
+    while (!track_claim(slot)) {
+        if (slot_state(atomic_load_explicit(&slot->word, memory_order_acquire)) != SLOT_CLAIMED)
+            return false;
+        clock_sleep_ms(1);
+    }
+    return true;
+}
+
+/* One socket is one leak, however many descriptors it has. */
+static void add_leak(struct record *record, const struct leak *leak, uint32_t word)
+{
+    if (record->leaks > 0 && record->leak.cookie == leak->cookie)
+        return;
+    if (record->leaks++ == 0)
+        record->leak = *leak;
+    record->fresh += !(word & SLOT_TOLD);
+}
+
+/* With the slot claimed: notes the leak that holds the port, and reaps it if it may be. */
+static void examine(int fd, struct slot *slot, const struct options *options, struct record *record)
+{
+    struct look look;
+    if (!look_at_wanted(fd, slot, options, &look)) {
+        track_release(slot, SLOT_FREE, 0);
+        return;
+    }
+    if (look.ruling.verdict != VERDICT_LEAKED && look.ruling.verdict != VERDICT_DEAD) {
+        track_release(slot, SLOT_LIVE, 0);
+        return;
+    }
+    add_leak(record, &look.leak, atomic_load_explicit(&slot->word, memory_order_relaxed));
+    const bool buried = look.ruling.reap && reap_bury(fd, look.leak.cookie) == 0;
+    record->reaped += buried;
+    track_release(slot, buried ? SLOT_BURIED : SLOT_LIVE, SLOT_TOLD);
+}
+
+static void examine_holders(const struct options *options, struct record *record)
+{
+    for (int fd = track_next(0); fd >= 0; fd = track_next(fd + 1)) {
+        struct slot *slot = track_slot(fd);
+        const enum slot_state state =
+            slot_state(atomic_load_explicit(&slot->word, memory_order_acquire));
+        if (state != SLOT_LIVE && state != SLOT_CLAIMED)
+            continue;
+        const struct endpoint local = kernel_local(fd);
+        if (!endpoint_conflict(&local, &record->wanted))
+            continue;
+        const uint64_t mask = signals_block();
+        if (claim(slot))
+            examine(fd, slot, options, record);
+        signals_restore(mask);
+    }
+}
+
+/* The kernel frees the port once the peer has acknowledged our FIN: a few round trips. */
+static int bind_patiently(int fd, const struct sockaddr *addr, socklen_t len, uint32_t *waited_ms)
+{
+    const uint64_t start = clock_ms();
+    uint32_t pause_ms = FIRST_PAUSE_MS;
+    int ret = real.bind(fd, addr, len);
+    while (ret != 0 && errno == EADDRINUSE && clock_ms() - start < PATIENCE_MS) {
+        clock_sleep_ms(pause_ms);
+        pause_ms = pause_ms * 2 > LONGEST_PAUSE_MS ? LONGEST_PAUSE_MS : pause_ms * 2;
+        ret = real.bind(fd, addr, len);
+    }
+    *waited_ms = (uint32_t)(clock_ms() - start);
+    return ret;
+}
+
+int rescue_bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    const struct options *options = atomic_load_explicit(&rules, memory_order_acquire);
+    struct record record = {.type = RECORD_BIND_CONFLICT, .wanted = endpoint_of(addr, len)};
+    if (!options || !record.wanted.port || !kernel_is_tcp(fd) || !owner_here()) {
+        errno = EADDRINUSE;
+        return -1;
+    }
+    int ret = -1;
+    record.error = EADDRINUSE;
+    examine_holders(options, &record);
+    if (record.reaped > 0) {
+        record.type = RECORD_RESCUE;
+        ret = bind_patiently(fd, addr, len, &record.waited_ms);
+        record.error = ret == 0 ? 0 : errno;
+    }
+    record_post(&record);
+    watch_ring();
+    errno = record.error;
+    return ret;
+}

@@ -1,0 +1,136 @@
+#include "text.h"
+
+#include <string.h>
+
+struct text text_in(char *buffer, size_t size)
+{
+    buffer[0] = '\0';
+    return (struct text){.at = buffer, .size = size};
+}
+
+void text_add_bytes(struct text *text, const char *bytes, size_t len)
+{
+    const size_t room = text->size - 1 - text->len;
+    if (len > room) {
+        text->cut = true;
+        len = room;
+    }
+    memcpy(text->at + text->len, bytes, len);
+    text->len += len;
+    text->at[text->len] = '\0';
+}
+
+void text_add(struct text *text, const char *string)
+{
+    text_add_bytes(text, string, strlen(string));
+}
+
+void text_add_uint(struct text *text, uint64_t number)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    text_add_bytes(text, digits + at, sizeof(digits) - at);
+}
+
+static void add_two_digits(struct text *text, uint64_t number, const char *unit)
+{
+    if (number < 10)
+        text_add(text, "0");
+    text_add_uint(text, number);
+    text_add(text, unit);
+}
+
+void text_add_duration(struct text *text, uint64_t ms)
+{
+    const uint64_t s = ms / 1000;
+    if (s < 60) {
+        text_add_uint(text, s);
+        text_add(text, ".");
+        text_add_uint(text, ms % 1000 / 100);
+        text_add(text, " s");
+    } else if (s < 60 * 60) {
+        text_add_uint(text, s / 60);
+        text_add(text, "m");
+        add_two_digits(text, s % 60, "s");
+    } else if (s < 24 * 60 * 60) {
+        text_add_uint(text, s / 3600);
+        text_add(text, "h");
+        add_two_digits(text, s / 60 % 60, "m");
+    } else {
+        text_add_uint(text, s / 86400);
+        text_add(text, "d");
+        add_two_digits(text, s / 3600 % 24, "h");
+    }
+}
+
+static void add_hex(struct text *text, unsigned number)
+{
+    char digits[8];
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = "0123456789abcdef"[number % 16];
+        number /= 16;
+    } while (number > 0);
+    text_add_bytes(text, digits + at, sizeof(digits) - at);
+}
+
+static void add_ip4(struct text *text, const uint8_t *ip)
+{
+    for (int i = 0; i < 4; i++) {
+        if (i > 0)
+            text_add(text, ".");
+        text_add_uint(text, ip[i]);
+    }
+}
+
+/* RFC 5952: the first longest run of two or more zero groups is written "::". */
+static void add_ip6(struct text *text, const uint8_t *ip)
+{
+    unsigned group[8];
+    int zeros_at = -1;
+    int zeros = 1;
+    int run = 0;
+    for (int i = 0; i < 8; i++) {
+        group[i] = (unsigned)ip[2 * i] << 8 | ip[2 * i + 1];
+        run = group[i] == 0 ? run + 1 : 0;
+        if (run > zeros) {
+            zeros = run;
+            zeros_at = i - run + 1;
+        }
+    }
+    for (int i = 0; i < 8; i++) {
+        if (i == zeros_at) {
+            text_add(text, "::");
+            i += zeros - 1;
+            continue;
+        }
+        if (i > 0 && i != zeros_at + zeros)
+            text_add(text, ":");
+        add_hex(text, group[i]);
+    }
+}
+
+void text_add_endpoint(struct text *text, const struct endpoint *end)
+{
+    if (!end->family) {
+        text_add(text, "?");
+        return;
+    }
+    if (end->family == AF_INET) {
+        add_ip4(text, end->ip);
+    } else {
+        text_add(text, "[");
+        add_ip6(text, end->ip);
+        if (end->scope) {
+            text_add(text, "%");
+            text_add_uint(text, end->scope);
+        }
+        text_add(text, "]");
+    }
+    text_add(text, ":");
+    text_add_uint(text, end->port);
+}

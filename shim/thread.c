@@ -1,0 +1,105 @@
+#define _GNU_SOURCE
+#include "thread.h"
+
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "raw.h"
+#include "signals.h"
+
+/* A guard page, the stack, and one page that stands for the thread's static TLS block. */
+enum { PAGE = 4096, STACK_SIZE = 64 * 1024, MAP_SIZE = PAGE + STACK_SIZE + PAGE };
+
+static char *map;
+
+/*
+ * The thread has no TLS of libc's. What compiled code may read without being asked is there all
+ * the same: the block's own address, the stack guard and the pointer guard (glibc's tcbhead_t).
+ */
+static void fill_tls(char *block)
+{
+#if defined(__x86_64__)
+    uint64_t guards[2];
+    __asm__("movq %%fs:0x28, %0\n\tmovq %%fs:0x30, %1" : "=r"(guards[0]), "=r"(guards[1]));
+    memcpy(block, &block, sizeof(block));
+    memcpy(block + 0x10, &block, sizeof(block));
+    memcpy(block + 0x28, guards, sizeof(guards));
+#else
+    (void)block;
+#endif
+}
+
+static bool make_map(void)
+{
+    if (map)
+        return true;
+    const long at = raw6(SYS_mmap, 0, MAP_SIZE, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (at < 0 && at >= -4095)
+        return false;
+    raw3(SYS_mprotect, at, PAGE, PROT_NONE);
+    map = (char *)at;
+    return true;
+}
+
+/* Returns the thread's id here; there it calls run and ends without a word to libc. */
+static long clone_thread(unsigned long flags, char *stack_end, char *tls, void (*run)(void))
+{
+#if defined(__x86_64__)
+    long ret;
+    register long r10 __asm__("r10") = 0;
+    register char *r8 __asm__("r8") = tls;
+    register void (*r9)(void) __asm__("r9") = run;
+    __asm__ volatile("syscall\n\t"
+                     "test %%rax, %%rax\n\t"
+                     "jnz 1f\n\t"
+                     "xor %%ebp, %%ebp\n\t"
+                     "call *%%r9\n\t"
+                     "xor %%edi, %%edi\n\t"
+                     "mov %[exit], %%eax\n\t"
+                     "syscall\n\t"
+                     "1:"
+                     : "=a"(ret)
+                     : "a"(SYS_clone), "D"(flags), "S"(stack_end), "d"(0), "r"(r10), "r"(r8),
+                       "r"(r9), [exit] "i"(SYS_exit)
+                     : "rcx", "r11", "memory");
+    return ret;
+#elif defined(__aarch64__)
+    register long x8 __asm__("x8") = SYS_clone;
+    register long x0 __asm__("x0") = (long)flags;
+    register char *x1 __asm__("x1") = stack_end;
+    register long x2 __asm__("x2") = 0;
+    register char *x3 __asm__("x3") = tls;
+    register long x4 __asm__("x4") = 0;
+    register void (*x5)(void) __asm__("x5") = run;
+    __asm__ volatile("svc 0\n\t"
+                     "cbnz x0, 1f\n\t"
+                     "mov x29, xzr\n\t"
+                     "blr x5\n\t"
+                     "mov x0, xzr\n\t"
+                     "mov x8, %[exit]\n\t"
+                     "svc 0\n\t"
+                     "1:"
+                     : "+r"(x0)
+                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5), [exit] "i"(SYS_exit)
+                     : "memory");
+    return x0;
+#endif
+}
+
+bool thread_start(void (*run)(void))
+{
+    const unsigned long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+                                CLONE_SYSVSEM | CLONE_SETTLS;
+    if (!make_map())
+        return false;
+    char *stack_end = map + PAGE + STACK_SIZE;
+    fill_tls(stack_end);
+    const uint64_t before = signals_block();
+    const long tid = clone_thread(flags, stack_end, stack_end, run);
+    signals_restore(before);
+    return tid > 0;
+}

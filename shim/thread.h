@@ -1,0 +1,19 @@
+/*
+ * A thread that libc does not know. pthread_create allocates, so no hook that may run in a signal
+ * handler could call it; it would also switch the host's malloc and stdio to their locking paths,
+ * and keep a program alive whose main thread ended by pthread_exit. This one is a clone(2) on a
+ * stack of ours, with every signal blocked.
+ */
+#ifndef CLOSEWAIT_THREAD_H
+#define CLOSEWAIT_THREAD_H
+
+#include <stdbool.h>
+
+/*
+ * Starts run, of which there is one at a time, on a new thread of this process. What run calls
+ * must not use thread-local storage (errno, a locale). False when the kernel says no. Any thread,
+ * any signal handler.
+ */
+bool thread_start(void (*run)(void));
+
+#endif

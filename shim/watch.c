@@ -1,0 +1,313 @@
+#define _GNU_SOURCE
+#include "watch.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+
+#include "clock.h"
+#include "look.h"
+#include "owner.h"
+#include "raw.h"
+#include "reap.h"
+#include "record.h"
+#include "report.h"
+#include "signals.h"
+#include "thread.h"
+#include "track.h"
+
+/*
+ * A batch is claimed while it is polled: 128 descriptors are 7 us (design, fact 7), the longest
+ * that a close can meet. Polling unclaimed would hold a reference on the file, and a bind right
+ * after the program's close could find the port still taken.
+ */
+enum { SWEEP_MS = 200, BATCH = 128, RETRY_MS = 1000, FINISH_MS = 1000 };
+
+static const struct options *rules;
+
+/* 0: no watcher; 1: there is one, or somebody is starting it. */
+static _Atomic uint32_t running;
+
+/* Raised by who wants the watcher to look up: it sleeps on it. */
+static _Atomic uint32_t bell;
+
+/*
+ * Set while the watcher sleeps without a timer. It sets it, and looks for tracked sockets once
+ * more before it sleeps; a hook publishes its slot, and then reads it. Both in the one order that
+ * seq_cst gives: either the watcher sees the slot or the hook sees that it dozes.
+ */
+static _Atomic bool dozing;
+
+/* The exit's handshake: asked for, and done. */
+static _Atomic uint32_t finishing;
+static _Atomic uint32_t finished;
+
+struct batch {
+    struct pollfd polled[BATCH];
+    int count;
+};
+
+static void wake(_Atomic uint32_t *word)
+{
+    raw3(SYS_futex, (long)word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, INT32_MAX);
+}
+
+/* Sleeps while *word is seen; for ever when ms is 0. */
+static void sleep_on(_Atomic uint32_t *word, uint32_t seen, uint32_t ms)
+{
+    const struct timespec timeout = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    raw4(SYS_futex, (long)word, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, seen, ms ? (long)&timeout : 0);
+}
+
+static uint32_t word_of(struct slot *slot)
+{
+    return atomic_load_explicit(&slot->word, memory_order_acquire);
+}
+
+/* True when another descriptor of the same socket was told of: one socket is one leak. */
+static bool told_by_copy(int fd, uint64_t cookie)
+{
+    for (int other = track_next(0); other >= 0; other = track_next(other + 1)) {
+        struct slot *slot = track_slot(other);
+        if (other != fd && (word_of(slot) & SLOT_TOLD) &&
+            atomic_load_explicit(&slot->cookie, memory_order_relaxed) == cookie)
+            return true;
+    }
+    return false;
+}
+
+static void tell_leak(const struct leak *leak)
+{
+    const struct record record = {.type = RECORD_LEAK, .leak = *leak, .leaks = 1, .fresh = 1};
+    report_tell(&record);
+}
+
+static void tell_reap(const struct look *look, int error)
+{
+    const struct leak *leak = &look->leak;
+    const struct record record = {
+        .type = RECORD_REAP,
+        .why = look->ruling.verdict == VERDICT_DEAD ? WHY_DEAD : WHY_GRACE,
+        .leak = *leak,
+        .error = error,
+        .reaped = error == 0,
+        .fate = error ? FATE_UNKNOWN : diag_fate(&leak->local, &leak->peer, leak->cookie),
+    };
+    report_tell(&record);
+}
+
+/* What is told again is what was not told before: a failed reap is tried again and told once. */
+static void settle(int fd, struct slot *slot, const struct look *look)
+{
+    const uint32_t before = word_of(slot);
+    const int error = look->ruling.reap ? reap_bury(fd, look->leak.cookie) : 0;
+    const bool buried = look->ruling.reap && error == 0;
+    track_release(slot, buried ? SLOT_BURIED : SLOT_LIVE, SLOT_TOLD);
+    const bool told =
+        (before & SLOT_TOLD) || ((before & SLOT_COPIED) && told_by_copy(fd, look->leak.cookie));
+    if (!told)
+        tell_leak(&look->leak);
+    if (buried || (error && !told))
+        tell_reap(look, error);
+}
+
+/* The judge says when time alone could change its mind; reading and sending could do so sooner. */
+static uint32_t again_ms(const struct ruling *ruling)
+{
+    if (ruling->verdict == VERDICT_WAITING || ruling->verdict == VERDICT_IN_USE)
+        return ruling->again_ms;
+    return rules->grace_ms > RETRY_MS ? rules->grace_ms : RETRY_MS;
+}
+
+static void attend(int fd, struct slot *slot)
+{
+    if (!track_claim(slot))
+        return;
+    struct look look;
+    if (!look_at(fd, slot, rules, &look)) {
+        track_release(slot, SLOT_FREE, 0);
+        return;
+    }
+    const uint32_t due_cs = clock_cs(clock_ms() + again_ms(&look.ruling) + 9);
+    atomic_store_explicit(&slot->due_cs, due_cs, memory_order_relaxed);
+    if (look.ruling.verdict == VERDICT_LEAKED || look.ruling.verdict == VERDICT_DEAD)
+        settle(fd, slot, &look);
+    else if (look.leak.state == TCP_CLOSE && look.ruling.verdict == VERDICT_HEALTHY)
+        track_release(slot, SLOT_MADE, 0); /* a connect that failed: it may be tried again */
+    else
+        track_release(slot, SLOT_LIVE, 0);
+}
+
+/* poll(2) refuses more descriptors than RLIMIT_NOFILE, which may have been lowered since. */
+static void poll_now(struct batch *batch)
+{
+    const struct timespec at_once = {0};
+    if (raw5(SYS_ppoll, (long)batch->polled, batch->count, (long)&at_once, 0, 0) >= 0)
+        return;
+    for (int i = 0; i < batch->count; i++)
+        batch->polled[i].revents = POLLRDHUP;
+}
+
+/* Polls the claimed batch, releases all of it, and looks closer at those that have news. */
+static void poll_batch(struct batch *batch)
+{
+    poll_now(batch);
+    for (int i = 0; i < batch->count; i++) {
+        const struct pollfd *polled = &batch->polled[i];
+        track_release(track_slot(polled->fd), polled->revents & POLLNVAL ? SLOT_FREE : SLOT_LIVE,
+                      0);
+    }
+    for (int i = 0; i < batch->count; i++) {
+        const struct pollfd *polled = &batch->polled[i];
+        if (polled->revents && !(polled->revents & POLLNVAL))
+            attend(polled->fd, track_slot(polled->fd));
+    }
+    batch->count = 0;
+}
+
+/* Milliseconds from now to due, at least 1; 0 when it is due. */
+static uint32_t until(uint32_t due_cs, uint64_t now)
+{
+    const int32_t left_cs = (int32_t)(due_cs - clock_cs(now));
+    return left_cs > 0 ? (uint32_t)left_cs * 10 : 0;
+}
+
+static void shorten(uint32_t *pause_ms, uint32_t ms)
+{
+    if (*pause_ms == 0 || ms < *pause_ms)
+        *pause_ms = ms;
+}
+
+/*
+ * Looks at every tracked socket once. Returns how long to sleep, 0 when there is none: those
+ * whose peer is there are polled each SWEEP_MS, those whose peer is gone are looked at when due.
+ */
+static uint32_t sweep(void)
+{
+    struct batch batch = {.count = 0};
+    uint32_t pause_ms = 0;
+    for (int fd = track_next(0); fd >= 0; fd = track_next(fd + 1)) {
+        struct slot *slot = track_slot(fd);
+        uint32_t word = word_of(slot);
+        if (slot_state(word) == SLOT_CLAIMED)
+            shorten(&pause_ms, SWEEP_MS);
+        if (slot_state(word) != SLOT_LIVE)
+            continue;
+        if (!(word & SLOT_GONE)) {
+            shorten(&pause_ms, SWEEP_MS);
+            if (track_claim(slot))
+                batch.polled[batch.count++] = (struct pollfd){.fd = fd, .events = POLLRDHUP};
+            if (batch.count == BATCH)
+                poll_batch(&batch);
+            continue;
+        }
+        uint32_t due_cs = atomic_load_explicit(&slot->due_cs, memory_order_relaxed);
+        if (until(due_cs, clock_ms()) == 0) {
+            attend(fd, slot);
+            due_cs = atomic_load_explicit(&slot->due_cs, memory_order_relaxed);
+        }
+        const uint32_t left_ms = until(due_cs, clock_ms());
+        shorten(&pause_ms, left_ms ? left_ms : 1);
+    }
+    if (batch.count > 0)
+        poll_batch(&batch);
+    return pause_ms;
+}
+
+static void tell_posted(void)
+{
+    struct record record;
+    while (record_take(&record)) {
+        if (record.type == RECORD_BIND_CONFLICT && record.leaks == 0)
+            record.holder = diag_holder(&record.wanted);
+        report_tell(&record);
+    }
+}
+
+static void finish(void)
+{
+    report_summary();
+    atomic_store_explicit(&finished, 1, memory_order_release);
+    wake(&finished);
+}
+
+/* Returns how long to sleep, 0 for until the bell rings. */
+static uint32_t sweep_or_doze(void)
+{
+    const uint32_t pause_ms = sweep();
+    if (pause_ms)
+        return pause_ms;
+    atomic_store(&dozing, true);
+    return sweep();
+}
+
+static void watch(void)
+{
+    raw2(SYS_prctl, PR_SET_NAME, (long)"closewait");
+    for (;;) {
+        const uint32_t heard = atomic_load(&bell);
+        atomic_store(&dozing, false);
+        tell_posted();
+        if (atomic_load_explicit(&finishing, memory_order_acquire) &&
+            !atomic_load_explicit(&finished, memory_order_relaxed))
+            finish();
+        sleep_on(&bell, heard, sweep_or_doze());
+    }
+}
+
+void watch_init(const struct options *options)
+{
+    rules = options;
+}
+
+static bool start(void)
+{
+    uint32_t none = 0;
+    if (!atomic_compare_exchange_strong(&running, &none, 1))
+        return false;
+    if (!thread_start(watch))
+        atomic_store(&running, 0);
+    return true;
+}
+
+void watch_start(void)
+{
+    if (!atomic_load(&running) && start())
+        return;
+    if (!atomic_load(&dozing))
+        return;
+    atomic_fetch_add(&bell, 1);
+    wake(&bell);
+}
+
+void watch_ring(void)
+{
+    if (start())
+        return;
+    atomic_fetch_add(&bell, 1);
+    wake(&bell);
+}
+
+void watch_finish(void)
+{
+    if (!owner_here() || !atomic_load(&running))
+        return;
+    atomic_store_explicit(&finishing, 1, memory_order_release);
+    watch_ring();
+    const uint64_t start_ms = clock_ms();
+    while (!atomic_load_explicit(&finished, memory_order_acquire) &&
+           clock_ms() - start_ms < FINISH_MS)
+        sleep_on(&finished, 0, FINISH_MS);
+}
+
+void watch_adopt(void)
+{
+    atomic_store(&running, 0);
+    atomic_store(&dozing, false);
+    atomic_store(&finishing, 0);
+    atomic_store(&finished, 0);
+}
