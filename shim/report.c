@@ -22,7 +22,6 @@ static struct {
     uint32_t leaked;
     uint32_t reaped;
     uint32_t unwritten;
-    bool told;
 } counts;
 
 /* A program that tries its port again and again is answered at the 1st, 2nd, 4th, ... time. */
@@ -256,8 +255,8 @@ static void add_holder(struct text *text, const struct holder *holder)
         text_add(text, "the port is in TIME_WAIT for ");
         text_add_duration(text, holder->left_ms);
         text_add(text, " more: the side that closes first waits\n"
-                       "    no process holds it; SO_REUSEADDR on the socket that closed first "
-                       "lets it be bound again at once\n");
+                       "    no process holds it; had both sockets set SO_REUSEADDR, the one that "
+                       "closed and this one, bind would work\n");
         return;
     case HOLDER_CLOSING:
         text_add(text, "a closed connection holds the port until its peer acknowledges\n");
@@ -311,7 +310,6 @@ void report_tell(const struct record *record)
     counts.reaped += (uint32_t)record->reaped;
     if (!worth_telling(record))
         return;
-    counts.told = true;
     char buffer[RECORD_SIZE];
     struct text text = begin(buffer, sizeof(buffer));
     adders[record->type](&text, record);
@@ -320,9 +318,9 @@ void report_tell(const struct record *record)
 
 void report_summary(void)
 {
-    if (!counts.told)
-        return;
     const uint32_t lost = record_lost() + counts.unwritten;
+    if (counts.leaked + counts.reaped + lost == 0)
+        return;
     char buffer[512];
     struct text text = begin(buffer, sizeof(buffer));
     text_add(&text, "summary: ");

@@ -22,7 +22,7 @@ void report_complain(const char *what);
 /* Writes one record, in one write(2), and counts it for the summary. */
 void report_tell(const struct record *record);
 
-/* Writes the summary; nothing when nothing was told. */
+/* Writes the summary; nothing when nothing leaked. */
 void report_summary(void);
 
 /* For a forked child that adopts: another pid, and nothing told yet. */

@@ -1,0 +1,196 @@
+/*
+ * EADDRINUSE: rescued when the port is held by a leak of the program's own, explained when it is
+ * not, and never blamed on the wrong one.
+ */
+#define _GNU_SOURCE
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "support.h"
+
+static int meet(int listener, struct program *program, const char *said)
+{
+    program_must_say(program, said);
+    const int peer = accept(listener, NULL, NULL);
+    cr_assert_geq(peer, 0);
+    return peer;
+}
+
+/* A leaker that connects twice from one port; the test closes the first connection's peer. */
+static int connect_twice(struct program *program, const char *options, char *word, int family)
+{
+    in_port_t port = 0;
+    const int listener = peer_listen(family, &port);
+    char *made = step(word, port);
+    program_start(program, options,
+                  ARGS(built("tests/leaker"), step("from", free_port()), made, "wait", made,
+                       "wait"));
+    close(meet(listener, program, "did "));
+    program_must_say(program, made);
+    return listener;
+}
+
+Test(bind, explains_and_changes_nothing_with_action_log)
+{
+    struct program program;
+    connect_twice(&program, "action=log", "connect4", AF_INET);
+    program_go_on(&program);
+    cr_expect_eq(program_end(&program), 1);
+    cr_expect_not_null(strstr(program.said, "bind: Address already in use"));
+    cr_expect_not_null(strstr(program.reported,
+                              " failed, address already in use: this program still holds the "
+                              "port\n    fd 3  127.0.0.1:"));
+    cr_expect_not_null(strstr(program.reported, "CLOSE_WAIT: the peer closed "));
+    cr_expect_not_null(strstr(program.reported, "close(3) when the peer closes, or run with "
+                                                "action=close\n"));
+    cr_expect_not_null(strstr(program.reported, ": summary: 1 socket leaked, 0 reaped\n"));
+}
+
+Test(bind, is_rescued_at_once_with_any_other_action)
+{
+    static const struct {
+        const char *options;
+        char *step;
+        int family;
+    } rows[] = {
+        {"action=close", "connect4", AF_INET},
+        {"action=close-dead", "connect4", AF_INET},
+        {"action=close", "connect6", AF_INET6},
+        {"action=close", "mapped", AF_INET},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct program program;
+        const int listener = connect_twice(&program, rows[i].options, rows[i].step,
+                                           rows[i].family);
+        program_go_on(&program);
+        const int peer = accept(listener, NULL, NULL);
+        cr_expect_geq(peer, 0);
+        program_must_report(&program, ": rescue: bind to ");
+        program_must_report(&program, "bind works after ");
+        cr_expect_eq(program_end(&program), 0, "%s", program.said);
+        cr_expect_not_null(strstr(program.reported, ": summary: 1 socket leaked, 1 reaped\n"));
+        close(peer);
+        close(listener);
+    }
+}
+
+Test(bind, does_not_take_a_socket_with_unread_bytes)
+{
+    in_port_t port = 0;
+    const int listener = peer_listen(AF_INET, &port);
+    char *made = step("connect4", port);
+    struct program program;
+    program_start(&program, "action=close",
+                  ARGS(built("tests/leaker"), step("from", free_port()), made, "wait", made));
+    const int peer = meet(listener, &program, made);
+    cr_assert_eq(write(peer, "x", 1), 1);
+    close(peer);
+    program_go_on(&program);
+    cr_expect_eq(program_end(&program), 1);
+    cr_expect_not_null(strstr(program.said, "bind: Address already in use"));
+    cr_expect_not_null(strstr(program.reported, "class data-unread"));
+    cr_expect_not_null(strstr(program.reported, "never closed for the program"));
+}
+
+Test(bind, does_not_take_a_connection_that_is_open)
+{
+    in_port_t port = 0;
+    const int listener = peer_listen(AF_INET, &port);
+    char *made = step("connect4", port);
+    struct program program;
+    program_start(&program, "action=close",
+                  ARGS(built("tests/leaker"), step("from", free_port()), made, "wait", made));
+    const int peer = meet(listener, &program, made);
+    program_go_on(&program);
+    cr_expect_eq(program_end(&program), 1);
+    cr_expect_not_null(strstr(program.reported, "this program itself holds the port, with a live "
+                                                "connection that is not leaked\n"),
+                       "%s", program.reported);
+    cr_expect_eq(times(program.reported, "another process"), 0);
+    cr_expect_eq(times(program.reported, "summary"), 0);
+    close(peer);
+}
+
+/* The leaker wants a port that somebody else has. */
+static void want(struct program *program, in_port_t taken)
+{
+    in_port_t port = 0;
+    const int listener = peer_listen(AF_INET, &port);
+    program_start(program, "action=close",
+                  ARGS(built("tests/leaker"), step("from", taken), step("connect4", port)));
+    cr_expect_eq(program_end(program), 1);
+    cr_expect_not_null(strstr(program->said, "bind: Address already in use"));
+    cr_expect_eq(times(program->reported, ": bind to 0.0.0.0:"), 1, "%s", program->reported);
+    cr_expect_eq(times(program->reported, "leaked, "), 0, "%s", program->reported);
+    close(listener);
+}
+
+Test(bind, names_a_listener_of_another_process)
+{
+    in_port_t taken = 0;
+    const int holder = peer_listen(AF_INET, &taken);
+    struct program program;
+    want(&program, taken);
+    cr_expect_not_null(strstr(program.reported,
+                              "another process holds the port, with a listening socket\n"),
+                       "%s", program.reported);
+    close(holder);
+}
+
+Test(bind, names_a_socket_in_close_wait_of_another_process)
+{
+    in_port_t port = 0;
+    const int listener = peer_listen(AF_INET, &port);
+    const in_port_t taken = free_port();
+    struct program other;
+    char *made = step("connect4", port);
+    program_start(&other, NULL, ARGS(built("tests/leaker"), step("from", taken), made, "wait"));
+    close(meet(listener, &other, made));
+    struct program program;
+    want(&program, taken);
+    cr_expect_not_null(strstr(program.reported, "another process holds the port, with a socket "
+                                                "in CLOSE_WAIT\n"),
+                       "%s", program.reported);
+    program_end(&other);
+}
+
+Test(bind, tells_time_wait_and_the_time_left)
+{
+    in_port_t port = 0;
+    const int listener = peer_listen(AF_INET, &port);
+    const in_port_t taken = free_port();
+    struct program first;
+    char *made = step("connect4", port);
+    program_start(&first, NULL,
+                  ARGS(built("tests/leaker"), step("from", taken), made, "close", "wait"));
+    const int peer = meet(listener, &first, "did close");
+    close(peer);
+    program_end(&first);
+    struct program program;
+    want(&program, taken);
+    cr_expect_not_null(strstr(program.reported, "the port is in TIME_WAIT for 5"), "%s",
+                       program.reported);
+}
+
+Test(bind, answers_a_program_that_tries_again_and_again_at_powers_of_two)
+{
+    in_port_t taken = 0;
+    const int holder = peer_listen(AF_INET, &taken);
+    struct program program;
+    char script[512];
+    snprintf(script, sizeof(script),
+             "import socket\n"
+             "for i in range(20):\n"
+             "    s = socket.socket()\n"
+             "    try: s.bind(('127.0.0.1', %d))\n"
+             "    except OSError as e: assert e.errno == 98\n"
+             "    s.close()\n",
+             taken);
+    program_start(&program, "action=close", ARGS("python3", "-c", script));
+    cr_expect_eq(program_end(&program), 0, "%s", program.reported);
+    cr_expect_eq(times(program.reported, ": bind to 127.0.0.1:"), 5, "%s", program.reported);
+    close(holder);
+}

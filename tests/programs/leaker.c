@@ -1,0 +1,215 @@
+/*
+ * A program that does with a TCP socket what its arguments say, one step each. It knows nothing
+ * of closewait, uses libc alone, and waits for its standard input where a step says so: the test
+ * that started it decides when it goes on.
+ *
+ *     connect4=PORT connect6=PORT mapped=PORT   to the loopback address
+ *     nonblock=PORT      connect4 without waiting
+ *     from=PORT          before a connect: bind to this port, exit 1 when that fails
+ *     reuse              before a connect: SO_REUSEADDR
+ *     accept4 accept6 accept   listen on a free port, print "port N", accept one
+ *     read readv recv recvfrom recvmsg   once, print what was read
+ *     drain              read until the end of stream
+ *     send               one byte; prints the errno name when it fails
+ *     dup2=FD            duplicate the socket
+ *     close              close it
+ *     fork               go on in a child, the parent waits for it
+ *     vfork              a vfork child closes the socket's number and exits
+ *     probe              print what poll, recv, send and getpeername say of it
+ *     wait               read a byte of standard input
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int fd = -1;
+static in_port_t own_port;
+static int reuse;
+
+static void fail(const char *what)
+{
+    printf("%s: %s\n", what, strerror(errno));
+    fflush(stdout);
+    perror(what);
+    exit(1);
+}
+
+static void bind_own(int family)
+{
+    const int on = 1;
+    if (reuse)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (!own_port)
+        return;
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(own_port)};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(own_port)};
+    const int ret = family == AF_INET ? bind(fd, (struct sockaddr *)&in, sizeof(in))
+                                      : bind(fd, (struct sockaddr *)&in6, sizeof(in6));
+    if (ret != 0)
+        fail("bind");
+}
+
+static void dial4(in_port_t port, int flags)
+{
+    fd = socket(AF_INET, SOCK_STREAM | flags, 0);
+    bind_own(AF_INET);
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
+    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (connect(fd, (struct sockaddr *)&in, sizeof(in)) != 0 && errno != EINPROGRESS)
+        fail("connect");
+}
+
+static void dial6(const char *ip, in_port_t port)
+{
+    fd = socket(AF_INET6, SOCK_STREAM, 0);
+    bind_own(AF_INET6);
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    inet_pton(AF_INET6, ip, &in6.sin6_addr);
+    if (connect(fd, (struct sockaddr *)&in6, sizeof(in6)) != 0)
+        fail("connect");
+}
+
+static void serve(int family, int four)
+{
+    const int listener = socket(family, SOCK_STREAM, 0);
+    struct sockaddr_storage addr = {.ss_family = (sa_family_t)family};
+    socklen_t len = family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+    if (bind(listener, (struct sockaddr *)&addr, len) != 0 || listen(listener, 1) != 0 ||
+        getsockname(listener, (struct sockaddr *)&addr, &len) != 0)
+        fail("listen");
+    printf("port %d\n", ntohs(((struct sockaddr_in *)&addr)->sin_port));
+    fflush(stdout);
+    fd = four ? accept4(listener, NULL, NULL, SOCK_CLOEXEC) : accept(listener, NULL, NULL);
+    if (fd < 0)
+        fail("accept");
+}
+
+static void receive(const char *how)
+{
+    char buf[16];
+    struct iovec iov = {buf, sizeof(buf)};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    ssize_t n = -1;
+    if (strcmp(how, "read") == 0)
+        n = read(fd, buf, sizeof(buf));
+    else if (strcmp(how, "readv") == 0)
+        n = readv(fd, &iov, 1);
+    else if (strcmp(how, "recv") == 0)
+        n = recv(fd, buf, sizeof(buf), 0);
+    else if (strcmp(how, "recvfrom") == 0)
+        n = recvfrom(fd, buf, sizeof(buf), 0, NULL, NULL);
+    else
+        n = recvmsg(fd, &msg, 0);
+    printf("%s %zd\n", how, n);
+}
+
+static void probe(void)
+{
+    char c = 0;
+    struct sockaddr_storage addr;
+    socklen_t len = sizeof(addr);
+    struct pollfd polled = {.fd = fd, .events = POLLIN | POLLOUT};
+    poll(&polled, 1, 0);
+    printf("poll%s%s", polled.revents & POLLIN ? " in" : "", polled.revents & POLLHUP ? " hup" : "");
+    const ssize_t got = recv(fd, &c, 1, 0);
+    printf(", recv %zd", got);
+    const ssize_t sent = send(fd, &c, 1, MSG_NOSIGNAL);
+    printf(", send %s", sent == 1 ? "1" : strerror(errno));
+    const int named = getpeername(fd, (struct sockaddr *)&addr, &len);
+    printf(", getpeername %s\n", named == 0 ? "0" : strerror(errno));
+}
+
+static void go_on_in_child(void)
+{
+    const pid_t pid = fork();
+    if (pid == 0)
+        return;
+    int status = 0;
+    waitpid(pid, &status, 0);
+    exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}
+
+static void borrow(void)
+{
+    const pid_t pid = vfork();
+    if (pid == 0) {
+        close(fd);
+        _exit(0);
+    }
+    waitpid(pid, NULL, 0);
+}
+
+static in_port_t port_of(const char *step)
+{
+    return (in_port_t)strtol(strchr(step, '=') + 1, NULL, 10);
+}
+
+static int begins(const char *step, const char *word)
+{
+    return strncmp(step, word, strlen(word)) == 0;
+}
+
+static void take(const char *step)
+{
+    char c = 0;
+    if (begins(step, "connect4="))
+        dial4(port_of(step), 0);
+    else if (begins(step, "nonblock="))
+        dial4(port_of(step), SOCK_NONBLOCK);
+    else if (begins(step, "connect6="))
+        dial6("::1", port_of(step));
+    else if (begins(step, "mapped="))
+        dial6("::ffff:127.0.0.1", port_of(step));
+    else if (begins(step, "from="))
+        own_port = port_of(step);
+    else if (strcmp(step, "reuse") == 0)
+        reuse = 1;
+    else if (begins(step, "accept"))
+        serve(strcmp(step, "accept6") == 0 ? AF_INET6 : AF_INET, strcmp(step, "accept4") == 0);
+    else if (begins(step, "read") || begins(step, "recv"))
+        receive(step);
+    else if (strcmp(step, "drain") == 0)
+        while (read(fd, &c, 1) > 0) {
+        }
+    else if (strcmp(step, "send") == 0)
+        printf("send %s\n", send(fd, &c, 1, MSG_NOSIGNAL) == 1 ? "1" : strerror(errno));
+    else if (begins(step, "dup2="))
+        dup2(fd, port_of(step));
+    else if (strcmp(step, "close") == 0)
+        close(fd);
+    else if (strcmp(step, "fork") == 0)
+        go_on_in_child();
+    else if (strcmp(step, "vfork") == 0)
+        borrow();
+    else if (strcmp(step, "probe") == 0)
+        probe();
+    else if (strcmp(step, "wait") == 0) {
+        if (read(0, &c, 1) != 1)
+            exit(0);
+    } else {
+        fprintf(stderr, "leaker: unknown step '%s'\n", step);
+        exit(2);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        take(argv[i]);
+        if (strcmp(argv[i], "wait") != 0) {
+            printf("did %s\n", argv[i]);
+            fflush(stdout);
+        }
+    }
+    return 0;
+}
