@@ -30,3 +30,6 @@ CALL(ssize_t, recvfrom,
      raw6(SYS_recvfrom, fd, (long)buf, (long)len, flags, (long)addr, (long)addr_len))
 CALL(ssize_t, recvmsg, (int fd, struct msghdr *msg, int flags),
      raw3(SYS_recvmsg, fd, (long)msg, flags))
+CALL(ssize_t, splice,
+     (int in, loff_t *in_at, int out, loff_t *out_at, size_t len, unsigned int flags),
+     raw6(SYS_splice, in, (long)in_at, out, (long)out_at, (long)len, flags))

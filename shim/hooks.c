@@ -127,3 +127,11 @@ ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
         track_eof(fd);
     return n;
 }
+
+ssize_t splice(int in, loff_t *in_at, int out, loff_t *out_at, size_t len, unsigned int flags)
+{
+    const ssize_t n = real.splice(in, in_at, out, out_at, len, flags);
+    if (n == 0 && len > 0)
+        track_eof(in);
+    return n;
+}

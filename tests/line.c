@@ -74,7 +74,8 @@ Test(line, reports_between_grace_and_half_a_second_more)
 
 Test(line, knows_every_way_to_read_the_end_of_stream)
 {
-    static char *const ways[] = {"read", "readv", "recv", "recvfrom", "recvmsg", "drain"};
+    static char *const ways[] = {"read", "readv", "recv", "recvfrom",
+                                 "recvmsg", "splice", "drain"};
     for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
         in_port_t port = 0;
         const int listener = peer_listen(AF_INET, &port);

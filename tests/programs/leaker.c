@@ -8,7 +8,7 @@
  *     from=PORT          before a connect: bind to this port, exit 1 when that fails
  *     reuse              before a connect: SO_REUSEADDR
  *     accept4 accept6 accept   listen on a free port, print "port N", accept one
- *     read readv recv recvfrom recvmsg   once, print what was read
+ *     read readv recv recvfrom recvmsg splice   once, print what was read
  *     drain              read until the end of stream
  *     send               one byte; prints the errno name when it fails
  *     dup2=FD            duplicate the socket
@@ -94,6 +94,17 @@ static void serve(int family, int four)
         fail("accept");
 }
 
+static ssize_t receive_into_pipe(void)
+{
+    int ends[2];
+    if (pipe(ends) != 0)
+        fail("pipe");
+    const ssize_t n = splice(fd, NULL, ends[1], NULL, 16, 0);
+    close(ends[0]);
+    close(ends[1]);
+    return n;
+}
+
 static void receive(const char *how)
 {
     char buf[16];
@@ -108,8 +119,10 @@ static void receive(const char *how)
         n = recv(fd, buf, sizeof(buf), 0);
     else if (strcmp(how, "recvfrom") == 0)
         n = recvfrom(fd, buf, sizeof(buf), 0, NULL, NULL);
-    else
+    else if (strcmp(how, "recvmsg") == 0)
         n = recvmsg(fd, &msg, 0);
+    else
+        n = receive_into_pipe();
     printf("%s %zd\n", how, n);
 }
 
@@ -176,7 +189,7 @@ static void take(const char *step)
         reuse = 1;
     else if (begins(step, "accept"))
         serve(strcmp(step, "accept6") == 0 ? AF_INET6 : AF_INET, strcmp(step, "accept4") == 0);
-    else if (begins(step, "read") || begins(step, "recv"))
+    else if (begins(step, "read") || begins(step, "recv") || strcmp(step, "splice") == 0)
         receive(step);
     else if (strcmp(step, "drain") == 0)
         while (read(fd, &c, 1) > 0) {
