@@ -294,7 +294,8 @@ void watch_ring(void)
 
 void watch_finish(void)
 {
-    if (!owner_here() || !atomic_load(&running))
+    /* A forked child has its parent's word for it until it adopts, which owner_here does. */
+    if (!atomic_load(&running) || !owner_here() || !atomic_load(&running))
         return;
     atomic_store_explicit(&finishing, 1, memory_order_release);
     watch_ring();

@@ -16,6 +16,8 @@
  *     fork               go on in a child, the parent waits for it
  *     vfork              a vfork child closes the socket's number and exits
  *     probe              print what poll, recv, send and getpeername say of it
+ *     udp                a socket of another kind, connected
+ *     nothing            nothing
  *     wait               read a byte of standard input
  */
 #define _GNU_SOURCE
@@ -162,6 +164,16 @@ static void borrow(void)
     waitpid(pid, NULL, 0);
 }
 
+/* connect on a datagram socket sends nothing. */
+static void dial_udp(void)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(9)};
+    in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    fd = socket(AF_INET, SOCK_DGRAM, 0);
+    if (connect(fd, (struct sockaddr *)&in, sizeof(in)) != 0)
+        fail("connect");
+}
+
 static in_port_t port_of(const char *step)
 {
     return (in_port_t)strtol(strchr(step, '=') + 1, NULL, 10);
@@ -204,6 +216,10 @@ static void take(const char *step)
         go_on_in_child();
     else if (strcmp(step, "vfork") == 0)
         borrow();
+    else if (strcmp(step, "udp") == 0)
+        dial_udp();
+    else if (strcmp(step, "nothing") == 0)
+        return;
     else if (strcmp(step, "probe") == 0)
         probe();
     else if (strcmp(step, "wait") == 0) {

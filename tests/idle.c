@@ -1,0 +1,53 @@
+/*
+ * What the shim costs a program that has nothing to do with TCP, or no more: nothing. strace
+ * counts the system calls of every thread.
+ */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "support.h"
+
+static void trace(struct program *program, const char *log, char *first, char *second)
+{
+    char preload[600];
+    snprintf(preload, sizeof(preload), "LD_PRELOAD=%s", built("libclosewait.so"));
+    program_start(program, NULL,
+                  ARGS("strace", "-f", "-o", (char *)log, "-E", preload, built("tests/leaker"),
+                       first, second, "wait"));
+}
+
+Test(idle, no_thread_and_no_wake_up_without_a_tcp_socket)
+{
+    char *log = built("tests/idle-none.strace");
+    char said[8192];
+    struct program program;
+    trace(&program, log, "udp", "nothing");
+    program_must_say(&program, "did nothing");
+    cr_expect_eq(program_end(&program), 0);
+    cr_assert_eq(shell(said, sizeof(said), "grep -cE 'clone|fork' %s; sed -n '/did nothing/,$p' %s",
+                       log, log),
+                 0);
+    cr_expect(said[0] == '0', "%s", said);
+    cr_expect_eq(times(said, "\n"), 5, "the count, write, read, exit_group, exited:\n%s", said);
+}
+
+static bool dozes(const void *log)
+{
+    char said[512];
+    return shell(said, sizeof(said), "tail -n 1 %s | grep -q 'FUTEX_WAIT_PRIVATE, [0-9]*, NULL'",
+                 (const char *)log) == 0;
+}
+
+Test(idle, no_timer_when_the_last_socket_is_closed)
+{
+    in_port_t port = 0;
+    peer_listen(AF_INET, &port);
+    char *log = built("tests/idle-doze.strace");
+    struct program program;
+    trace(&program, log, step("connect4", port), "close");
+    program_must_say(&program, "did close");
+    cr_expect(eventually(dozes, log), "the watcher never sleeps without a timer");
+    cr_expect_eq(program_end(&program), 0);
+}

@@ -1,0 +1,157 @@
+/*
+ * closewait run: the program's status, its signals, and whether the shim is really there.
+ */
+#define _GNU_SOURCE
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "support.h"
+
+Test(run, exits_with_the_programs_own_status)
+{
+    static const struct {
+        const char *command;
+        int status;
+        const char *said;
+    } rows[] = {
+        {"run true", 0, ""},
+        {"run -- sh -c 'exit 7'", 7, ""},
+        {"run sh -c 'kill -TERM $$'", 128 + SIGTERM, ""},
+        {"run sh -c 'kill -KILL $$'", 128 + SIGKILL, ""},
+        {"run sh -c 'echo $1' x --grace=1s", 0, "--grace=1s\n"},
+        {"run --action=close --grace=5s sh -c 'echo $CLOSEWAIT_OPTIONS'", 0,
+         "action=close,grace=5s\n"},
+        {"run no-such-program", 127,
+         "closewait run: no-such-program: No such file or directory\n"},
+        {"run /etc/passwd", 126, "closewait run: /etc/passwd: Permission denied\n"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char said[4096];
+        const int status = shell(said, sizeof(said), "%s %s 2>&1", built("closewait"),
+                                 rows[i].command);
+        cr_expect_eq(status, rows[i].status, "%s: %d %s", rows[i].command, status, said);
+        cr_expect_str_eq(said, rows[i].said, "%s: %s", rows[i].command, said);
+    }
+}
+
+Test(run, answers_bad_usage_with_one_clear_line_and_status_2)
+{
+    static const struct {
+        const char *command;
+        const char *said;
+    } rows[] = {
+        {"run", "closewait run: no program: expected closewait run [OPTION...] [--] PROGRAM "
+                "[ARG...]\n"},
+        {"run --bogus true", "closewait run: unrecognized option '--bogus'\n"},
+        {"run --grace", "closewait run: option '--grace' requires an argument\n"},
+        {"run --grace=10 true", "closewait run: grace is '10': expected a duration from 1ms to "
+                                "24h, such as 500ms, 10s or 5m\n"},
+        {"run --action=stop true", "closewait run: action is 'stop': expected log, close-dead or "
+                                   "close\n"},
+        {"run --output=a,b true", "closewait run: --output='a,b' has a comma, which separates "
+                                  "options: choose a value without one\n"},
+        {"walk", "closewait: unknown verb 'walk': expected run (closewait --help)\n"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char said[4096];
+        const int status = shell(said, sizeof(said), "%s %s 2>&1", built("closewait"),
+                                 rows[i].command);
+        cr_expect_eq(status, 2, "%s: %d", rows[i].command, status);
+        cr_expect_str_eq(said, rows[i].said, "%s: %s", rows[i].command, said);
+    }
+}
+
+Test(run, says_when_the_shim_cannot_be_there_and_runs_the_program_all_the_same)
+{
+    char said[4096];
+    cr_expect_eq(shell(said, sizeof(said), "%s run %s wait </dev/null 2>&1", built("closewait"),
+                       built("tests/leaker-static")),
+                 0, "%s", said);
+    cr_expect_not_null(strstr(said, "the shim was not loaded into "), "%s", said);
+    cr_expect_not_null(strstr(said, ": it is statically linked; it is not watched\n"), "%s", said);
+}
+
+Test(run, names_a_program_of_another_class)
+{
+    char said[4096];
+    /* Its header alone says so: what the kernel then makes of this one does not matter. */
+    shell(said, sizeof(said),
+          "f=%s; cp %s $f && printf '\\001' | dd of=$f bs=1 seek=4 conv=notrunc 2>/dev/null; "
+          "%s run $f 2>&1",
+          built("tests/leaker-class32"), built("tests/leaker"), built("closewait"));
+    cr_expect_not_null(strstr(said, ": it is a 32-bit program and the shim is 64-bit; it is not "
+                                    "watched\n"),
+                       "%s", said);
+}
+
+Test(run, says_when_a_set_user_id_program_ignores_the_shim)
+{
+    if (geteuid() != 0)
+        cr_skip_test("needs root to become another user");
+    char said[4096];
+    cr_expect_eq(shell(said, sizeof(said),
+                       "d=$(mktemp -d) && chmod 755 $d && cp %s $d/leaker && "
+                       "cp %s %s $d && chown daemon $d/leaker && chmod 4755 $d/leaker && "
+                       "$d/closewait run $d/leaker wait </dev/null 2>&1; rm -r $d",
+                       built("tests/leaker"), built("closewait"), built("libclosewait.so")),
+                 0, "%s", said);
+    cr_expect_not_null(strstr(said, "it is set-user-ID, set-group-ID or has file capabilities"),
+                       "%s", said);
+}
+
+Test(run, looks_at_the_interpreter_of_a_script)
+{
+    char said[4096];
+    cr_expect_eq(shell(said, sizeof(said),
+                       "s=%s; printf '#!%s wait\\n' >$s; chmod +x $s; %s run $s </dev/null 2>&1",
+                       built("tests/static-script"), built("tests/leaker-static"),
+                       built("closewait")),
+                 0, "%s", said);
+    cr_expect_not_null(strstr(said, "it is statically linked"), "%s", said);
+}
+
+Test(run, passes_a_signal_on_and_its_programs_answer_back)
+{
+    struct program program;
+    program_start(&program, NULL,
+                  ARGS(built("closewait"), "run", "sh", "-c",
+                       "trap 'echo heard; exit 3' USR1; echo ready; read x; read x"));
+    program_must_say(&program, "ready");
+    kill(program.pid, SIGUSR1);
+    program_go_on(&program);
+    program_must_say(&program, "heard");
+    cr_expect_eq(program_end(&program), 3);
+}
+
+static bool is_stopped(const void *pid)
+{
+    char said[64];
+    shell(said, sizeof(said), "ps -o stat= -p %d", *(const pid_t *)pid);
+    return said[0] == 'T';
+}
+
+Test(run, stops_and_goes_on_with_its_program)
+{
+    struct program program;
+    program_start(&program, NULL,
+                  ARGS(built("closewait"), "run", "sh", "-c", "kill -STOP $$; echo on; read x"));
+    cr_expect(eventually(is_stopped, &program.pid));
+    kill(program.pid, SIGCONT);
+    program_must_say(&program, "on");
+    cr_expect_eq(program_end(&program), 1);
+}
+
+Test(run, keeps_another_preload_in_place)
+{
+    char said[4096];
+    cr_expect_eq(shell(said, sizeof(said), "LD_PRELOAD=%s %s run sh -c 'echo $LD_PRELOAD'",
+                       built("libclosewait.so"), built("closewait")),
+                 0);
+    cr_expect_eq(times(said, "libclosewait.so"), 2, "%s", said);
+    cr_expect_not_null(strchr(said, ':'));
+}

@@ -1,0 +1,223 @@
+/*
+ * The table of slots: which call moves a slot where, and who waits for whom.
+ */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "owner.h"
+#include "support.h"
+#include "track.h"
+
+enum { FD = 5000 }; /* a number that is no descriptor: the table does not care */
+
+static void start(void)
+{
+    cr_assert(owner_init(track_adopt));
+    track_start();
+}
+
+TestSuite(slots, .init = start);
+
+static enum slot_state state_of(int fd)
+{
+    struct slot *slot = track_slot(fd);
+    return slot ? slot_state(atomic_load(&slot->word)) : SLOT_FREE;
+}
+
+static bool connect_to(int fd, sa_family_t family)
+{
+    const struct sockaddr addr = {.sa_family = family};
+    return track_connect(fd, &addr, 0);
+}
+
+static void make_live(int fd)
+{
+    track_socket(fd, AF_INET, SOCK_STREAM, 0);
+    cr_assert(connect_to(fd, AF_INET));
+    cr_assert_eq(state_of(fd), SLOT_LIVE);
+}
+
+Test(slots, are_made_by_tcp_sockets_only)
+{
+    static const struct {
+        int domain;
+        int type;
+        int protocol;
+        enum slot_state state;
+    } rows[] = {
+        {AF_INET, SOCK_STREAM, 0, SLOT_MADE},
+        {AF_INET6, SOCK_STREAM, IPPROTO_TCP, SLOT_MADE},
+        {AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, SLOT_MADE},
+        {AF_INET, SOCK_DGRAM, 0, SLOT_FREE},
+        {AF_UNIX, SOCK_STREAM, 0, SLOT_FREE},
+        {AF_INET, SOCK_STREAM, IPPROTO_SCTP, SLOT_FREE},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        track_socket(FD, rows[i].domain, rows[i].type, rows[i].protocol);
+        cr_expect_eq(state_of(FD), rows[i].state, "row %zu", i);
+        track_leave(FD);
+    }
+}
+
+Test(slots, go_from_made_to_live_to_free)
+{
+    make_live(FD);
+    cr_expect_eq(slot_how(atomic_load(&track_slot(FD)->word)), HOW_CONNECT);
+    track_leave(FD);
+    cr_expect_eq(state_of(FD), SLOT_FREE);
+}
+
+Test(slots, stay_made_when_connect_fails)
+{
+    const struct sockaddr addr = {.sa_family = AF_INET};
+    track_socket(FD, AF_INET, SOCK_STREAM, 0);
+    errno = ECONNREFUSED;
+    cr_expect_not(track_connect(FD, &addr, -1));
+    cr_expect_eq(state_of(FD), SLOT_MADE);
+    errno = EINPROGRESS;
+    cr_expect(track_connect(FD, &addr, -1));
+    cr_expect_eq(state_of(FD), SLOT_LIVE);
+    cr_expect_eq(errno, EINPROGRESS);
+}
+
+Test(slots, are_made_again_by_a_connect_that_dissolves)
+{
+    make_live(FD);
+    cr_expect_not(connect_to(FD, AF_UNSPEC));
+    cr_expect_eq(state_of(FD), SLOT_MADE);
+}
+
+Test(slots, of_a_listener_answer_for_what_it_accepts)
+{
+    track_socket(FD, AF_INET, SOCK_STREAM, 0);
+    cr_expect(track_accept(FD, FD + 1));
+    cr_expect_eq(state_of(FD + 1), SLOT_LIVE);
+    cr_expect_eq(slot_how(atomic_load(&track_slot(FD + 1)->word)), HOW_ACCEPT);
+    cr_expect_not(track_accept(FD, -1));
+}
+
+Test(slots, forget_a_close_that_nobody_saw_when_the_number_comes_again)
+{
+    make_live(FD);
+    track_eof(FD);
+    track_socket(FD, AF_INET, SOCK_STREAM, 0);
+    cr_expect_eq(atomic_load(&track_slot(FD)->word), SLOT_MADE);
+    make_live(FD);
+    track_socket(FD, AF_INET, SOCK_DGRAM, 0);
+    cr_expect_eq(state_of(FD), SLOT_FREE);
+}
+
+Test(slots, carry_what_they_know_to_a_duplicate)
+{
+    make_live(FD);
+    track_eof(FD);
+    cr_expect(track_copy(FD, FD + 1));
+    const uint32_t word = atomic_load(&track_slot(FD + 1)->word);
+    cr_expect_eq(slot_state(word), SLOT_LIVE);
+    cr_expect(word & SLOT_EOF_READ);
+    cr_expect(word & SLOT_COPIED);
+    cr_expect(atomic_load(&track_slot(FD)->word) & SLOT_COPIED);
+    cr_expect_not(track_copy(FD, FD));
+    cr_expect_not(track_copy(FD + 9, FD + 2), "nothing is known of the original");
+}
+
+Test(slots, are_claimed_only_when_live_and_by_one)
+{
+    track_socket(FD, AF_INET, SOCK_STREAM, 0);
+    struct slot *slot = track_slot(FD);
+    cr_expect_not(track_claim(slot));
+    cr_assert(connect_to(FD, AF_INET));
+    cr_expect(track_claim(slot));
+    cr_expect_not(track_claim(slot));
+    track_release(slot, SLOT_BURIED, SLOT_TOLD);
+    cr_expect_not(track_claim(slot));
+    track_leave(FD);
+    cr_expect_eq(atomic_load(&slot->word), SLOT_FREE);
+}
+
+Test(slots, keep_a_hint_that_comes_while_they_are_claimed)
+{
+    make_live(FD);
+    cr_assert(track_claim(track_slot(FD)));
+    track_eof(FD);
+    track_release(track_slot(FD), SLOT_LIVE, 0);
+    cr_expect(atomic_load(&track_slot(FD)->word) & SLOT_EOF_READ);
+}
+
+static _Atomic bool left;
+
+static void *leave(void *unused)
+{
+    track_leave(FD);
+    atomic_store(&left, true);
+    return unused;
+}
+
+static bool is_awaited(const void *slot)
+{
+    return atomic_load(&((const struct slot *)slot)->word) & SLOT_AWAITED;
+}
+
+Test(slots, make_a_close_wait_until_the_claim_is_released)
+{
+    make_live(FD);
+    struct slot *slot = track_slot(FD);
+    cr_assert(track_claim(slot));
+    pthread_t closer;
+    cr_assert_eq(pthread_create(&closer, NULL, leave, NULL), 0);
+    cr_expect(eventually(is_awaited, slot));
+    cr_expect_not(atomic_load(&left));
+    track_release(slot, SLOT_LIVE, 0);
+    cr_assert_eq(pthread_join(closer, NULL), 0);
+    cr_expect_eq(state_of(FD), SLOT_FREE);
+}
+
+Test(slots, know_every_number_that_the_kernel_gives)
+{
+    static const int fds[] = {0, 16383, 16384, 1048575, (1 << 30) - 1};
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+        make_live(fds[i]);
+        cr_expect_eq(track_next(fds[i]), fds[i]);
+        track_leave(fds[i]);
+    }
+    cr_expect_eq(track_next(0), -1);
+    cr_expect_null(track_slot(-1));
+    cr_expect_null(track_slot(1 << 30));
+    track_leave(-1);
+    track_socket(-1, AF_INET, SOCK_STREAM, 0);
+}
+
+Test(slots, are_adopted_by_a_forked_child_with_their_claims_freed)
+{
+    make_live(FD);
+    cr_assert(track_claim(track_slot(FD)));
+    const pid_t pid = fork();
+    if (pid == 0) {
+        const bool mine = owner_here();
+        const uint32_t word = atomic_load(&track_slot(FD)->word);
+        track_leave(FD); /* would wait for ever on a claim of the parent's */
+        _exit(mine && slot_state(word) == SLOT_LIVE && slot_how(word) == HOW_INHERITED ? 0 : 1);
+    }
+    int status = 1;
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_expect_eq(status, 0);
+    cr_expect_eq(state_of(FD), SLOT_CLAIMED, "the parent's table is its own");
+}
+
+Test(slots, are_not_touched_by_a_vfork_child)
+{
+    make_live(FD);
+    const pid_t pid = vfork();
+    if (pid == 0) {
+        track_leave(FD);
+        _exit(0);
+    }
+    cr_assert_eq(waitpid(pid, NULL, 0), pid);
+    cr_expect_eq(state_of(FD), SLOT_LIVE);
+}
