@@ -1,13 +1,14 @@
-# closewait. Everything that is made goes under build/. `make`, `make test` and `make demo` are
-# all that most people need; `make deps` says what they install.
+# closewait. Everything that is made goes under $(BUILD). Most people need three targets: all,
+# test and demo. The last two first install what they miss; deps installs all of it.
 
 CC      ?= cc
 CFLAGS  ?= -O2 -g
 LDFLAGS ?=
 PREFIX  ?= /usr/local
-LIBDIR  ?= $(PREFIX)/lib
 BINDIR  ?= $(PREFIX)/bin
+LIBDIR  ?= $(PREFIX)/lib
 DESTDIR ?=
+BUILD   ?= build
 
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wmissing-prototypes -Werror
 BASE     := -std=gnu11 $(WARNINGS) -MMD -MP -Ishim
@@ -16,69 +17,111 @@ BASE     := -std=gnu11 $(WARNINGS) -MMD -MP -Ishim
 # a name of glibc's alone, and no TLS (its thread has none): no fortified calls, no stack
 # protector. -z now: its thread must never enter the lazy binder. Unwind tables: a thread that is
 # cancelled in recv unwinds through our hook.
-SHIM_CFLAGS := -fPIC -fvisibility=hidden -U_FORTIFY_SOURCE -fno-stack-protector \
+SHIM_CFLAGS  := -fPIC -fvisibility=hidden -U_FORTIFY_SOURCE -fno-stack-protector \
 	-fasynchronous-unwind-tables
 SHIM_LDFLAGS := -shared -nostdlib -Wl,-soname,libclosewait.so -Wl,-z,now -Wl,-z,relro \
 	-Wl,-z,noexecstack -Wl,--exclude-libs,ALL -Wl,--as-needed
-LIBBSD_A = $(shell $(CC) -print-file-name=libbsd.a)
+LIBBSD_A      = $(shell $(CC) -print-file-name=libbsd.a)
 
-SHIM_OBJ   := $(patsubst %.c,build/%.o,$(wildcard shim/*.c))
-CLI_OBJ    := $(patsubst %.c,build/%.o,$(wildcard cli/*.c))
-DEMO       := $(patsubst demo/%.c,build/demo/%,$(wildcard demo/*.c))
-TEST_OBJ   := $(patsubst %.c,build/%.o,$(wildcard tests/*.c))
-TEST_PROGS := $(patsubst tests/programs/%.c,build/tests/%,$(wildcard tests/programs/*.c))
-# What the tests look at from within: all of the shim but the hooks and the boot, which would
-# make the tests themselves a program under the shim.
-UNIT_OBJ   := $(filter-out build/shim/hooks.o build/shim/init.o,$(SHIM_OBJ))
+objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
 
-all: build/libclosewait.so build/closewait $(DEMO)
+SHIM_OBJ    := $(call objects,shim)
+CLI_OBJ     := $(call objects,cli)
+TEST_OBJ    := $(call objects,tests)
+PROGRAM_OBJ := $(call objects,tests/programs)
+DEMO_OBJ    := $(call objects,demo)
+DEMO        := $(DEMO_OBJ:.o=)
+# The command reads options and judges with the shim's own code.
+CLI_SHARED  := $(addprefix $(BUILD)/shim/,options.o text.o endpoint.o judge.o)
+# The tests look at all of the shim from within but for the hooks and the boot, which would make
+# the tests themselves a program under the shim.
+UNIT_OBJ    := $(filter-out $(BUILD)/shim/hooks.o $(BUILD)/shim/init.o,$(SHIM_OBJ))
+TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,leaker leaker-musl leaker-static)
 
-build/libclosewait.so: $(SHIM_OBJ) build/shim/exports.map
-	$(CC) $(CFLAGS) $(SHIM_LDFLAGS) -Wl,--version-script=build/shim/exports.map $(LDFLAGS) \
+all: $(BUILD)/libclosewait.so $(BUILD)/closewait $(DEMO)
+
+$(BUILD)/libclosewait.so: $(SHIM_OBJ) $(BUILD)/shim/exports.map
+	$(CC) $(CFLAGS) $(SHIM_LDFLAGS) -Wl,--version-script=$(BUILD)/shim/exports.map $(LDFLAGS) \
 		-o $@ $(SHIM_OBJ) $(LIBBSD_A)
 
 # The names that the shim exports are those of its list of calls, and no other.
-build/shim/exports.map: shim/calls.h
+$(BUILD)/shim/exports.map: shim/calls.h
 	@mkdir -p $(@D)
 	{ echo '{ global:'; \
 	  printf '#define CALL(returns, name, ...) name;\n#include "calls.h"\n' | \
-		$(CC) -E -P -Ishim -x c - ; \
-	  echo 'local: *; };'; } >$@.tmp
-	mv $@.tmp $@
+		$(CC) -E -P -Ishim -x c - && \
+	  echo 'local: *; };'; } >$@
 
-# The command reads options and judges with the shim's own code.
-CLI_SHARED := $(addprefix build/shim/,options.o text.o endpoint.o judge.o)
-
-build/closewait: $(CLI_OBJ) $(CLI_SHARED)
+$(BUILD)/closewait: $(CLI_OBJ) $(CLI_SHARED)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lelf -lbsd
 
-build/demo/%: build/demo/%.o
+$(DEMO): %: %.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< -lbsd
 
-build/tests/closewait-tests: $(TEST_OBJ) $(UNIT_OBJ)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion -lbsd
+$(BUILD)/tests/closewait-tests: $(TEST_OBJ) $(UNIT_OBJ)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion -lbsd -lutil
 
-build/tests/%: build/tests/programs/%.o
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< -lbsd
+$(BUILD)/tests/leaker: $(BUILD)/tests/programs/leaker.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
 
-# The same program for musl, and linked statically: one that the shim loads into, one that it cannot.
-build/tests/leaker-musl: tests/programs/leaker.c
+# The same program twice more: one that the shim can be loaded into, one that it cannot.
+$(BUILD)/tests/leaker-musl: tests/programs/leaker.c
 	@mkdir -p $(@D)
 	musl-gcc -std=gnu11 $(WARNINGS) -O2 -o $@ $<
 
-build/tests/leaker-static: build/tests/programs/leaker.o
+$(BUILD)/tests/leaker-static: $(BUILD)/tests/programs/leaker.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -static -o $@ $<
 
-build/shim/%.o: shim/%.c
+$(BUILD)/shim/%.o: shim/%.c
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(CFLAGS) $(SHIM_CFLAGS) -c -o $@ $<
 
-build/%.o: %.c
+$(BUILD)/cli/preload.o: BASE += -DLIBDIR='"$(LIBDIR)"'
+
+$(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(CFLAGS) -c -o $@ $<
 
--include $(shell find build -name '*.d' 2>/dev/null)
+demo: all
+	BUILD=$(BUILD) demo/demo.sh
 
-.PHONY: all
+test: all $(BUILD)/tests/closewait-tests $(TEST_PROGRAMS)
+	BUILD=$(BUILD) $(BUILD)/tests/closewait-tests --timeout 120
+
+# Both compilers without a warning, the formatter, the linters. The tests of clang are only built.
+lint: deps-lint
+	$(MAKE) BUILD=$(BUILD)/gcc CC=gcc all $(BUILD)/gcc/tests/closewait-tests
+	$(MAKE) BUILD=$(BUILD)/clang CC=clang all $(BUILD)/clang/tests/closewait-tests
+	clang-format --dry-run -Werror $(SOURCES) $(wildcard */*.h tests/*/*.h)
+	printf '%s\n' $(SOURCES) | \
+		xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- -std=gnu11 -Ishim' clang-tidy
+	shellcheck demo/*.sh .ci/run .ci/deps
+
+SOURCES = $(wildcard shim/*.c cli/*.c demo/*.c tests/*.c tests/programs/*.c)
+
+install: all
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)
+	install -m 755 $(BUILD)/closewait $(DESTDIR)$(BINDIR)/closewait
+	install -m 644 $(BUILD)/libclosewait.so $(DESTDIR)$(LIBDIR)/libclosewait.so
+
+uninstall:
+	rm -f $(DESTDIR)$(BINDIR)/closewait $(DESTDIR)$(LIBDIR)/libclosewait.so
+
+clean:
+	rm -rf $(BUILD)
+
+# What is missing for a target is installed before anything is compiled for it.
+deps: deps-demo deps-test deps-lint
+
+deps-%:
+	@CC='$(CC)' .ci/deps $*
+
+NEEDS := $(addprefix deps-,$(filter demo test lint,$(MAKECMDGOALS)))
+$(SHIM_OBJ) $(CLI_OBJ) $(DEMO_OBJ) $(TEST_OBJ) $(PROGRAM_OBJ): | $(NEEDS)
+$(BUILD)/shim/exports.map $(TEST_PROGRAMS): | $(NEEDS)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+.PHONY: all demo test lint install uninstall clean deps deps-demo deps-test deps-lint
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -14,8 +14,10 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#ifndef SHIM_NAME
 #define SHIM_NAME "libclosewait.so"
+
+#ifndef LIBDIR
+#define LIBDIR "/usr/local/lib"
 #endif
 
 static bool own_folder(char *folder, size_t size)
@@ -33,7 +35,11 @@ static bool own_folder(char *folder, size_t size)
 
 bool preload_find(char *path, size_t path_size, char *why, size_t why_size)
 {
-    static const char *const places[] = {"/" SHIM_NAME, "/../lib/" SHIM_NAME};
+    static const struct {
+        bool beside; /* the command's own folder, or else from the root */
+        const char *name;
+    } places[] = {
+        {true, "/" SHIM_NAME}, {true, "/../lib/" SHIM_NAME}, {false, LIBDIR "/" SHIM_NAME}};
     char folder[PATH_MAX];
     if (!own_folder(folder, sizeof(folder))) {
         snprintf(why, why_size, "cannot tell where this command is: /proc/self/exe: %s",
@@ -43,8 +49,8 @@ bool preload_find(char *path, size_t path_size, char *why, size_t why_size)
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         char candidate[PATH_MAX];
         char real[PATH_MAX];
-        if (snprintf(candidate, sizeof(candidate), "%s%s", folder, places[i]) >=
-                (int)sizeof(candidate) ||
+        if (snprintf(candidate, sizeof(candidate), "%s%s", places[i].beside ? folder : "",
+                     places[i].name) >= (int)sizeof(candidate) ||
             !realpath(candidate, real))
             continue;
         if (strpbrk(real, " :\t")) {
@@ -56,8 +62,8 @@ bool preload_find(char *path, size_t path_size, char *why, size_t why_size)
         }
         return strlcpy(path, real, path_size) < path_size;
     }
-    snprintf(why, why_size, "no %s in '%s' nor in '%s/../lib': build or install it", SHIM_NAME,
-             folder, folder);
+    snprintf(why, why_size, "no %s in '%s', in '%s/../lib' nor in '%s': build or install it",
+             SHIM_NAME, folder, folder, LIBDIR);
     return false;
 }
 

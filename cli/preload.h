@@ -8,9 +8,9 @@
 #include <stddef.h>
 
 /*
- * The shim beside the running command: in the same folder (build tree), or in ../lib of it
- * (installed). False, with a line in why, when it is in none of them or its path cannot be
- * written into LD_PRELOAD.
+ * The shim of the running command: in the same folder (build tree), in ../lib of it
+ * (installed), or in the LIBDIR that it was built for. False, with a line in why, when it is in
+ * none of them or its path cannot be written into LD_PRELOAD.
  */
 bool preload_find(char *path, size_t path_size, char *why, size_t why_size);
 

@@ -67,7 +67,7 @@ enum fate diag_fate(const struct endpoint *local, const struct endpoint *peer, u
     if (fd < 0)
         return FATE_UNKNOWN;
 
-    _Alignas(struct nlmsghdr) char answer[ANSWER_SIZE];
+    _Alignas(struct nlmsghdr) char answer[ANSWER_SIZE] = {0};
     const long len = raw6(SYS_recvfrom, fd, (long)answer, sizeof(answer), 0, 0, 0);
     raw1(SYS_close, fd);
     const struct nlmsghdr *header = (const struct nlmsghdr *)answer;
@@ -111,11 +111,11 @@ static int own_inode(uint32_t inode)
     if (dir < 0)
         return -1;
     int own = 0;
-    _Alignas(struct dirent64) char entries[1024];
+    _Alignas(struct dirent64) char entries[1024] = {0};
     for (long len; !own && (len = raw3(SYS_getdents64, dir, (long)entries, sizeof(entries))) > 0;) {
         for (long at = 0; at < len && !own;) {
             const struct dirent64 *entry = (const struct dirent64 *)(entries + at);
-            char target[32];
+            char target[32] = {0};
             const long n =
                 raw4(SYS_readlinkat, dir, (long)entry->d_name, (long)target, sizeof(target));
             own = n == (long)text.len && memcmp(target, name, text.len) == 0;
@@ -173,7 +173,7 @@ static void weigh_family(uint8_t family, const struct endpoint *wanted, struct h
     const int fd = ask(&request);
     if (fd < 0)
         return;
-    _Alignas(struct nlmsghdr) char answer[ANSWER_SIZE];
+    _Alignas(struct nlmsghdr) char answer[ANSWER_SIZE] = {0};
     for (long len; (len = raw6(SYS_recvfrom, fd, (long)answer, sizeof(answer), 0, 0, 0)) > 0;) {
         const struct nlmsghdr *header = (const struct nlmsghdr *)answer;
         for (size_t left = (size_t)len; NLMSG_OK(header, left); header = NLMSG_NEXT(header, left)) {

@@ -5,9 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/auxv.h>
-#include <unistd.h>
 
 #include "options.h"
 #include "owner.h"
@@ -16,6 +14,7 @@
 #include "record.h"
 #include "report.h"
 #include "rescue.h"
+#include "text.h"
 #include "track.h"
 #include "watch.h"
 
@@ -59,8 +58,10 @@ static bool read_options(void)
                      sizeof(why)))
         return true;
     char line[480];
-    strcpy(line, "CLOSEWAIT_OPTIONS: ");
-    report_complain(strcat(line, why));
+    struct text text = text_in(line, sizeof(line));
+    text_add(&text, "CLOSEWAIT_OPTIONS: ");
+    text_add(&text, why);
+    report_complain(line);
     return false;
 }
 

@@ -37,7 +37,7 @@ static bool stat_of(int fd, struct statx *stat)
 
 static bool stderr_is_ours(void)
 {
-    struct statx now;
+    struct statx now = {0};
     return stderr_at_start.stx_ino && stat_of(2, &now) && now.stx_ino == stderr_at_start.stx_ino &&
            now.stx_dev_major == stderr_at_start.stx_dev_major &&
            now.stx_dev_minor == stderr_at_start.stx_dev_minor;

@@ -46,24 +46,25 @@ static void add_two_digits(struct text *text, uint64_t number, const char *unit)
 
 void text_add_duration(struct text *text, uint64_t ms)
 {
+    enum { MINUTE = 60, HOUR = 60 * MINUTE, DAY = 24 * HOUR };
     const uint64_t s = ms / 1000;
-    if (s < 60) {
+    if (s < MINUTE) {
         text_add_uint(text, s);
         text_add(text, ".");
         text_add_uint(text, ms % 1000 / 100);
         text_add(text, " s");
-    } else if (s < 60 * 60) {
-        text_add_uint(text, s / 60);
+    } else if (s < HOUR) {
+        text_add_uint(text, s / MINUTE);
         text_add(text, "m");
-        add_two_digits(text, s % 60, "s");
-    } else if (s < 24 * 60 * 60) {
-        text_add_uint(text, s / 3600);
+        add_two_digits(text, s % MINUTE, "s");
+    } else if (s < DAY) {
+        text_add_uint(text, s / HOUR);
         text_add(text, "h");
-        add_two_digits(text, s / 60 % 60, "m");
+        add_two_digits(text, s / MINUTE % 60, "m");
     } else {
-        text_add_uint(text, s / 86400);
+        text_add_uint(text, s / DAY);
         text_add(text, "d");
-        add_two_digits(text, s / 3600 % 24, "h");
+        add_two_digits(text, s / HOUR % 24, "h");
     }
 }
 
@@ -95,7 +96,8 @@ static void add_ip6(struct text *text, const uint8_t *ip)
     int zeros = 1;
     int run = 0;
     for (int i = 0; i < 8; i++) {
-        group[i] = (unsigned)ip[2 * i] << 8 | ip[2 * i + 1];
+        const uint8_t *at = &ip[(size_t)i * 2];
+        group[i] = (unsigned)at[0] << 8 | at[1];
         run = group[i] == 0 ? run + 1 : 0;
         if (run > zeros) {
             zeros = run;

@@ -22,11 +22,12 @@ static char *map;
 static void fill_tls(char *block)
 {
 #if defined(__x86_64__)
-    uint64_t guards[2];
-    __asm__("movq %%fs:0x28, %0\n\tmovq %%fs:0x30, %1" : "=r"(guards[0]), "=r"(guards[1]));
-    memcpy(block, &block, sizeof(block));
-    memcpy(block + 0x10, &block, sizeof(block));
-    memcpy(block + 0x28, guards, sizeof(guards));
+    struct {
+        uint64_t tcb, dtv, self, multiple_threads, sysinfo, stack_guard, pointer_guard;
+    } head = {.tcb = (uintptr_t)block, .self = (uintptr_t)block};
+    __asm__("movq %%fs:0x28, %0\n\tmovq %%fs:0x30, %1"
+            : "=r"(head.stack_guard), "=r"(head.pointer_guard));
+    memcpy(block, &head, sizeof(head));
 #else
     (void)block;
 #endif
@@ -46,12 +47,13 @@ static bool make_map(void)
 }
 
 /* Returns the thread's id here; there it calls run and ends without a word to libc. */
-static long clone_thread(unsigned long flags, char *stack_end, char *tls, void (*run)(void))
+static long clone_thread(unsigned long flags, const char *stack_end, const char *tls,
+                         void (*run)(void))
 {
 #if defined(__x86_64__)
     long ret;
     register long r10 __asm__("r10") = 0;
-    register char *r8 __asm__("r8") = tls;
+    register const char *r8 __asm__("r8") = tls;
     register void (*r9)(void) __asm__("r9") = run;
     __asm__ volatile("syscall\n\t"
                      "test %%rax, %%rax\n\t"
@@ -70,9 +72,9 @@ static long clone_thread(unsigned long flags, char *stack_end, char *tls, void (
 #elif defined(__aarch64__)
     register long x8 __asm__("x8") = SYS_clone;
     register long x0 __asm__("x0") = (long)flags;
-    register char *x1 __asm__("x1") = stack_end;
+    register const char *x1 __asm__("x1") = stack_end;
     register long x2 __asm__("x2") = 0;
-    register char *x3 __asm__("x3") = tls;
+    register const char *x3 __asm__("x3") = tls;
     register long x4 __asm__("x4") = 0;
     register void (*x5)(void) __asm__("x5") = run;
     __asm__ volatile("svc 0\n\t"

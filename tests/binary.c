@@ -15,7 +15,8 @@
 static void listed(char *names, size_t size)
 {
     names[0] = '\0';
-#define CALL(returns, name, parameters, kernel) strncat(names, #name "\n", size - strlen(names) - 1);
+#define CALL(returns, name, parameters, kernel)                                                    \
+    strncat(names, #name "\n", size - strlen(names) - 1);
 #include "calls.h"
 #undef CALL
 }

@@ -25,9 +25,9 @@ static int connect_twice(struct program *program, const char *options, char *wor
     in_port_t port = 0;
     const int listener = peer_listen(family, &port);
     char *made = step(word, port);
-    program_start(program, options,
-                  ARGS(built("tests/leaker"), step("from", free_port()), made, "wait", made,
-                       "wait"));
+    program_start(
+        program, options,
+        ARGS(built("tests/leaker"), step("from", free_port()), made, "wait", made, "wait"));
     close(meet(listener, program, "did "));
     program_must_say(program, made);
     return listener;
@@ -63,8 +63,7 @@ Test(bind, is_rescued_at_once_with_any_other_action)
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct program program;
-        const int listener = connect_twice(&program, rows[i].options, rows[i].step,
-                                           rows[i].family);
+        const int listener = connect_twice(&program, rows[i].options, rows[i].step, rows[i].family);
         program_go_on(&program);
         const int peer = accept(listener, NULL, NULL);
         cr_expect_geq(peer, 0);
@@ -134,9 +133,9 @@ Test(bind, names_a_listener_of_another_process)
     const int holder = peer_listen(AF_INET, &taken);
     struct program program;
     want(&program, taken);
-    cr_expect_not_null(strstr(program.reported,
-                              "another process holds the port, with a listening socket\n"),
-                       "%s", program.reported);
+    cr_expect_not_null(
+        strstr(program.reported, "another process holds the port, with a listening socket\n"), "%s",
+        program.reported);
     close(holder);
 }
 

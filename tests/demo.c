@@ -31,8 +31,7 @@ TestSuite(demo, .init = start_server, .fini = stop_server);
 
 static int run_client(struct program *client, const char *options)
 {
-    program_start(client, options,
-                  ARGS(built("demo/client"), server_port, own_port, "1"));
+    program_start(client, options, ARGS(built("demo/client"), server_port, own_port, "1"));
     return program_end(client);
 }
 
@@ -69,9 +68,9 @@ Test(demo, connects_at_both_takes_twenty_times_out_of_twenty)
 Test(demo, shows_all_its_acts, .timeout = 60)
 {
     char said[16384];
-    const int status = shell(said, sizeof(said),
-                             "SERVER_PORT=%d CLIENT_PORT=%d BUILD=%s demo/demo.sh 2>&1",
-                             free_port(), free_port(), built(""));
+    const int status =
+        shell(said, sizeof(said), "SERVER_PORT=%d CLIENT_PORT=%d BUILD=%s demo/demo.sh 2>&1",
+              free_port(), free_port(), built(""));
     cr_expect_eq(status, 0, "%s", said);
     cr_expect_not_null(strstr(said, "every step showed what it must"), "%s", said);
 }
@@ -79,9 +78,9 @@ Test(demo, shows_all_its_acts, .timeout = 60)
 Test(demo, says_when_a_port_is_taken)
 {
     char said[4096];
-    const int status = shell(said, sizeof(said),
-                             "SERVER_PORT=%s CLIENT_PORT=%d BUILD=%s demo/demo.sh 2>&1",
-                             server_port, free_port(), built(""));
+    const int status =
+        shell(said, sizeof(said), "SERVER_PORT=%s CLIENT_PORT=%d BUILD=%s demo/demo.sh 2>&1",
+              server_port, free_port(), built(""));
     cr_expect_eq(status, 1, "%s", said);
     cr_expect_not_null(strstr(said, "is taken by somebody else"), "%s", said);
 }

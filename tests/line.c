@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -74,8 +75,7 @@ Test(line, reports_between_grace_and_half_a_second_more)
 
 Test(line, knows_every_way_to_read_the_end_of_stream)
 {
-    static char *const ways[] = {"read", "readv", "recv", "recvfrom",
-                                 "recvmsg", "splice", "drain"};
+    static char *const ways[] = {"read", "readv", "recv", "recvfrom", "recvmsg", "splice", "drain"};
     for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
         in_port_t port = 0;
         const int listener = peer_listen(AF_INET, &port);
@@ -149,7 +149,7 @@ Test(line, sees_ipv6_and_mapped_addresses)
 static int dial(struct program *program, int family)
 {
     program_must_say(program, "port ");
-    const in_port_t port = (in_port_t)atoi(strstr(program->said, "port ") + 5);
+    const in_port_t port = (in_port_t)strtol(strstr(program->said, "port ") + 5, NULL, 10);
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
     in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
@@ -245,8 +245,7 @@ Test(line, follows_a_duplicate_and_tells_one_socket_once)
     program_must_report(&program, ": reap: fd 77 ");
     cr_expect_eq(program_end(&program), 0);
     cr_expect_eq(times(program.reported, ": leak: "), 1, "%s", program.reported);
-    cr_expect_eq(times(program.reported, "still holds the connection"), 1, "%s",
-                 program.reported);
+    cr_expect_eq(times(program.reported, "still holds the connection"), 1, "%s", program.reported);
     cr_expect_eq(times(program.reported, "the connection is gone"), 1, "%s", program.reported);
 }
 
@@ -265,10 +264,8 @@ Test(line, gives_a_forked_child_its_own_table)
     /* The parent has one, the child two, and each speaks for itself. */
     program_must_report_times(&program, ": leak: ", 3);
     cr_expect_eq(program_end(&program), 0);
-    cr_expect_eq(times(program.reported, ": summary: 2 sockets leaked"), 1, "%s",
-                 program.reported);
-    cr_expect_eq(times(program.reported, ": summary: 1 socket leaked"), 1, "%s",
-                 program.reported);
+    cr_expect_eq(times(program.reported, ": summary: 2 sockets leaked"), 1, "%s", program.reported);
+    cr_expect_eq(times(program.reported, ": summary: 1 socket leaked"), 1, "%s", program.reported);
 }
 
 Test(line, is_not_misled_by_a_vfork_child_that_closes)

@@ -49,12 +49,14 @@ static const struct {
     {"grace=99999999999999s",
      "grace is '99999999999999s': expected a duration from 1ms to 24h, such as 500ms, 10s or 5m"},
     {"grace=1 s", "grace is '1 s': expected a duration from 1ms to 24h, such as 500ms, 10s or 5m"},
-    {"output=", "output is '': expected stderr or the path of a file, in which %p is the process id"},
+    {"output=",
+     "output is '': expected stderr or the path of a file, in which %p is the process id"},
     {"output=/tmp/%q",
      "output is '/tmp/%q': expected stderr or the path of a file, in which %p is the process id"},
     {"output=/tmp/%",
      "output is '/tmp/%': expected stderr or the path of a file, in which %p is the process id"},
-    {"grace=1s\nrm", "grace is '1s?rm': expected a duration from 1ms to 24h, such as 500ms, 10s or 5m"},
+    {"grace=1s\nrm",
+     "grace is '1s?rm': expected a duration from 1ms to 24h, such as 500ms, 10s or 5m"},
     {"action=0123456789012345678901234567890123456789more",
      "action is '0123456789012345678901234567890123456789...': expected log, close-dead or close"},
     {"Action=log", "unknown option 'Action': expected action, grace or output"},
@@ -79,8 +81,7 @@ Test(options, says_what_was_wrong_and_what_would_be_right)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct options options;
         char why[256] = "";
-        cr_expect_not(options_read(bad[i].text, 1, &options, why, sizeof(why)), "%s",
-                      bad[i].text);
+        cr_expect_not(options_read(bad[i].text, 1, &options, why, sizeof(why)), "%s", bad[i].text);
         cr_expect_str_eq(why, bad[i].why, "%s: %s", bad[i].text, why);
     }
 }

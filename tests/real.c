@@ -220,9 +220,9 @@ static void start_nginx(struct program *nginx, const char *options, in_port_t po
              "  server { listen 127.0.0.1:%d; location / { return 200 'hello\\n'; } } }\n",
              folder, folder, folder, folder, folder, folder, port);
     write_file(in_folder("nginx.conf"), config);
-    program_start(nginx, options,
-                  ARGS("/usr/sbin/nginx", "-c", in_folder("nginx.conf"), "-e", "stderr", "-p",
-                       folder));
+    program_start(
+        nginx, options,
+        ARGS("/usr/sbin/nginx", "-c", in_folder("nginx.conf"), "-e", "stderr", "-p", folder));
     await_server(port);
 }
 

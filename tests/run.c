@@ -26,14 +26,13 @@ Test(run, exits_with_the_programs_own_status)
         {"run sh -c 'echo $1' x --grace=1s", 0, "--grace=1s\n"},
         {"run --action=close --grace=5s sh -c 'echo $CLOSEWAIT_OPTIONS'", 0,
          "action=close,grace=5s\n"},
-        {"run no-such-program", 127,
-         "closewait run: no-such-program: No such file or directory\n"},
+        {"run no-such-program", 127, "closewait run: no-such-program: No such file or directory\n"},
         {"run /etc/passwd", 126, "closewait run: /etc/passwd: Permission denied\n"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char said[4096];
-        const int status = shell(said, sizeof(said), "%s %s 2>&1", built("closewait"),
-                                 rows[i].command);
+        const int status =
+            shell(said, sizeof(said), "%s %s 2>&1", built("closewait"), rows[i].command);
         cr_expect_eq(status, rows[i].status, "%s: %d %s", rows[i].command, status, said);
         cr_expect_str_eq(said, rows[i].said, "%s: %s", rows[i].command, said);
     }
@@ -59,8 +58,8 @@ Test(run, answers_bad_usage_with_one_clear_line_and_status_2)
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char said[4096];
-        const int status = shell(said, sizeof(said), "%s %s 2>&1", built("closewait"),
-                                 rows[i].command);
+        const int status =
+            shell(said, sizeof(said), "%s %s 2>&1", built("closewait"), rows[i].command);
         cr_expect_eq(status, 2, "%s: %d", rows[i].command, status);
         cr_expect_str_eq(said, rows[i].said, "%s: %s", rows[i].command, said);
     }

@@ -123,8 +123,7 @@ static bool listen_to(struct program *program, int ms)
         close(program->out);
         program->out = -1;
     }
-    if (polled[1].revents &&
-        !collect(program->err, program->reported, sizeof(program->reported))) {
+    if (polled[1].revents && !collect(program->err, program->reported, sizeof(program->reported))) {
         close(program->err);
         program->err = -1;
     }
@@ -195,18 +194,19 @@ int times(const char *where, const char *text)
 
 int peer_listen(int family, in_port_t *port)
 {
-    struct sockaddr_storage addr = {.ss_family = (sa_family_t)family};
-    socklen_t len = family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+    /* Both families have the port in the same place. */
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_addr = in6addr_loopback};
+    const struct sockaddr_in in = {.sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = family == AF_INET ? sizeof(in) : sizeof(in6);
     if (family == AF_INET)
-        ((struct sockaddr_in *)&addr)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    else
-        ((struct sockaddr_in6 *)&addr)->sin6_addr = in6addr_loopback;
+        memcpy(&in6, &in, sizeof(in));
     const int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     cr_assert_geq(fd, 0);
-    cr_assert_eq(bind(fd, (struct sockaddr *)&addr, len), 0);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&in6, len), 0);
     cr_assert_eq(listen(fd, 128), 0);
-    cr_assert_eq(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
-    *port = ntohs(((struct sockaddr_in *)&addr)->sin_port);
+    cr_assert_eq(getsockname(fd, (struct sockaddr *)&in6, &len), 0);
+    *port = ntohs(in6.sin6_port);
     return fd;
 }
 

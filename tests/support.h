@@ -15,9 +15,9 @@ enum { PATIENCE_MS = 10000 };
 
 struct program {
     pid_t pid;
-    int in;      /* its standard input */
-    int out;     /* its standard output, read as it comes */
-    int err;     /* its standard error */
+    int in;               /* its standard input */
+    int out;              /* its standard output, read as it comes */
+    int err;              /* its standard error */
     char said[65536];     /* on standard output, so far */
     char reported[65536]; /* on standard error, so far */
 };
@@ -55,8 +55,7 @@ char *step(const char *word, int number);
 char *built(const char *name);
 
 /* Runs a shell command, returns its status, with its output (both) in said. */
-int shell(char *said, size_t size, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+int shell(char *said, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Polls a condition until it holds or PATIENCE_MS are over; returns whether it held. */
 bool eventually(bool (*holds)(const void *), const void *argument);

@@ -84,12 +84,13 @@ static void dial6(const char *ip, in_port_t port)
 static void serve(int family, int four)
 {
     const int listener = socket(family, SOCK_STREAM, 0);
-    struct sockaddr_storage addr = {.ss_family = (sa_family_t)family};
-    socklen_t len = family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+    /* Both families have the port in the same place. */
+    struct sockaddr_in6 addr = {.sin6_family = (sa_family_t)family};
+    socklen_t len = family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(addr);
     if (bind(listener, (struct sockaddr *)&addr, len) != 0 || listen(listener, 1) != 0 ||
         getsockname(listener, (struct sockaddr *)&addr, &len) != 0)
         fail("listen");
-    printf("port %d\n", ntohs(((struct sockaddr_in *)&addr)->sin_port));
+    printf("port %d\n", ntohs(addr.sin6_port));
     fflush(stdout);
     fd = four ? accept4(listener, NULL, NULL, SOCK_CLOEXEC) : accept(listener, NULL, NULL);
     if (fd < 0)
@@ -135,7 +136,8 @@ static void probe(void)
     socklen_t len = sizeof(addr);
     struct pollfd polled = {.fd = fd, .events = POLLIN | POLLOUT};
     poll(&polled, 1, 0);
-    printf("poll%s%s", polled.revents & POLLIN ? " in" : "", polled.revents & POLLHUP ? " hup" : "");
+    printf("poll%s%s", polled.revents & POLLIN ? " in" : "",
+           polled.revents & POLLHUP ? " hup" : "");
     const ssize_t got = recv(fd, &c, 1, 0);
     printf(", recv %zd", got);
     const ssize_t sent = send(fd, &c, 1, MSG_NOSIGNAL);
