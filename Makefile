@@ -113,7 +113,7 @@ clean:
 # What is missing for a target is installed before anything is compiled for it.
 deps: deps-demo deps-test deps-lint
 
-deps-%:
+deps-demo deps-test deps-lint: deps-%:
 	@CC='$(CC)' .ci/deps $*
 
 NEEDS := $(addprefix deps-,$(filter demo test lint,$(MAKECMDGOALS)))
