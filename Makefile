@@ -58,8 +58,8 @@ $(BUILD)/closewait: $(CLI_OBJ) $(CLI_SHARED)
 $(DEMO): %: %.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< -lbsd
 
-$(BUILD)/tests/closewait-tests: $(TEST_OBJ) $(UNIT_OBJ)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion -lbsd -lutil
+$(BUILD)/tests/closewait-tests: $(TEST_OBJ) $(UNIT_OBJ) $(BUILD)/cli/preload.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion -lelf -lbsd -lutil
 
 $(BUILD)/tests/leaker: $(BUILD)/tests/programs/leaker.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
