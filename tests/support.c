@@ -210,12 +210,26 @@ int peer_listen(int family, in_port_t *port)
     return fd;
 }
 
+/*
+ * Below the range from which the kernel picks ports itself (ip_local_port_range), where another
+ * test's connection could get it in the meantime; bind refuses one that is in TIME_WAIT.
+ */
 in_port_t free_port(void)
 {
-    in_port_t port = 0;
-    const int fd = peer_listen(AF_INET, &port);
-    close(fd);
-    return port;
+    enum { FIRST = 11000, PORTS = 20000, STRIDE = 37 };
+    static unsigned next;
+    for (unsigned i = 0; i < PORTS; i++) {
+        const unsigned at = ((unsigned)getpid() * STRIDE + next++) % PORTS;
+        const struct sockaddr_in in = {.sin_family = AF_INET,
+                                       .sin_port = htons((in_port_t)(FIRST + at))};
+        const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        const bool is_free = bind(fd, (const struct sockaddr *)&in, sizeof(in)) == 0;
+        close(fd);
+        if (is_free)
+            return (in_port_t)(FIRST + at);
+    }
+    cr_assert_fail("no port is free");
+    return 0;
 }
 
 int shell(char *said, size_t size, const char *format, ...)
