@@ -48,7 +48,7 @@ $(BUILD)/libclosewait.so: $(SHIM_OBJ) $(BUILD)/shim/exports.map
 $(BUILD)/shim/exports.map: shim/calls.h
 	@mkdir -p $(@D)
 	{ echo '{ global:'; \
-	  printf '#define CALL(returns, name, ...) name;\n#include "calls.h"\n' | \
+	  printf '#define CALL(returns, name, ...) name;\n#define ALIAS(name, of) name;\n#include "calls.h"\n' | \
 		$(CC) -E -P -Ishim -x c - && \
 	  echo 'local: *; };'; } >$@
 

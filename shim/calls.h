@@ -1,13 +1,26 @@
 /*
- * The one list of interposed calls. It has no include guard: define CALL, include it, and you
- * have made one thing of every call (the real table, its stubs, the prototypes of the hooks, the
- * version script, the export test). calls_types.h has the types that it names.
+ * The one list of interposed calls. It has no include guard: define what you want made of every
+ * line, include it, and you have made it (the real table, its stubs, the prototypes of the hooks,
+ * the version script, the rows of the tests). calls_types.h has the types that it names.
  *
  *     CALL(returns, name, parameters, kernel)
- *
- * kernel is the system call that stands in for libc's function until the constructor has found
- * it, and for ever where libc has none: hooks run before our constructor does.
+ *         kernel is what stands in for libc's function until the constructor has found it, and
+ *         for ever where libc has none: hooks run before our constructor does. A system call, or
+ *         (late_...) a search at that moment where there is no such system call.
+ *     AWAY(returns, name, parameters, arguments, kernel)
+ *         a call that means every thread of the process, or wants to be its only one: the watcher
+ *         is away meanwhile. Where it is not defined, it is a CALL.
+ *     ALIAS(name, of)
+ *         another name that glibc has for a CALL. Where it is not defined, nothing.
  */
+#ifndef AWAY
+#define AWAY(returns, name, parameters, arguments, kernel) CALL(returns, name, parameters, kernel)
+#endif
+#ifndef ALIAS
+#define ALIAS(name, of)
+#endif
+
+/* How a socket comes to be, and whose it is. */
 CALL(int, socket, (int domain, int type, int protocol), raw3(SYS_socket, domain, type, protocol))
 CALL(int, connect, (int fd, const struct sockaddr *addr, socklen_t len),
      raw3(SYS_connect, fd, (long)addr, len))
@@ -18,9 +31,24 @@ CALL(int, accept4, (int fd, struct sockaddr *addr, socklen_t *len, int flags),
 CALL(int, bind, (int fd, const struct sockaddr *addr, socklen_t len),
      raw3(SYS_bind, fd, (long)addr, len))
 CALL(int, listen, (int fd, int backlog), raw2(SYS_listen, fd, backlog))
+
+/* How a descriptor's number comes to mean something else. */
 CALL(int, close, (int fd), raw1(SYS_close, fd))
+CALL(int, close_range, (unsigned int first, unsigned int last, int flags),
+     raw3(SYS_close_range, (long)first, (long)last, flags))
+CALL(void, closefrom, (int first), raw3(SYS_close_range, first < 0 ? 0 : first, UINT32_MAX, 0))
+CALL(int, dup, (int from), raw1(SYS_dup, from))
 CALL(int, dup2, (int from, int fd), raw_dup2(from, fd))
 CALL(int, dup3, (int from, int fd, int flags), raw3(SYS_dup3, from, fd, flags))
+CALL(int, fcntl, (int fd, int cmd, long arg), raw3(SYS_FCNTL, fd, cmd, arg))
+CALL(int, fcntl64, (int fd, int cmd, long arg), raw3(SYS_FCNTL, fd, cmd, arg))
+CALL(int, fclose, (FILE * stream), late_fclose(stream))
+CALL(FILE *, freopen, (const char *path, const char *mode, FILE *stream),
+     late_freopen("freopen", path, mode, stream))
+CALL(FILE *, freopen64, (const char *path, const char *mode, FILE *stream),
+     late_freopen("freopen64", path, mode, stream))
+
+/* How the end of a stream is read. */
 CALL(ssize_t, read, (int fd, void *buf, size_t len), raw3(SYS_read, fd, (long)buf, (long)len))
 CALL(ssize_t, readv, (int fd, const struct iovec *iov, int n), raw3(SYS_readv, fd, (long)iov, n))
 CALL(ssize_t, recv, (int fd, void *buf, size_t len, int flags),
@@ -30,6 +58,57 @@ CALL(ssize_t, recvfrom,
      raw6(SYS_recvfrom, fd, (long)buf, (long)len, flags, (long)addr, (long)addr_len))
 CALL(ssize_t, recvmsg, (int fd, struct msghdr *msg, int flags),
      raw3(SYS_recvmsg, fd, (long)msg, flags))
+CALL(int, recvmmsg,
+     (int fd, struct mmsghdr *msgs, unsigned int n, int flags, struct timespec *timeout),
+     raw5(SYS_recvmmsg, fd, (long)msgs, (long)n, flags, (long)timeout))
 CALL(ssize_t, splice,
      (int in, loff_t *in_at, int out, loff_t *out_at, size_t len, unsigned int flags),
-     raw6(SYS_splice, in, (long)in_at, out, (long)out_at, (long)len, flags))
+     raw6(SYS_splice, in, (long)in_at, out, (long)out_at, (long)len, (long)flags))
+CALL(ssize_t, __read_chk, (int fd, void *buf, size_t len, size_t size),
+     len > size ? -EFAULT : raw3(SYS_read, fd, (long)buf, (long)len))
+CALL(ssize_t, __recv_chk, (int fd, void *buf, size_t len, size_t size, int flags),
+     len > size ? -EFAULT : raw6(SYS_recvfrom, fd, (long)buf, (long)len, flags, 0, 0))
+CALL(ssize_t, __recvfrom_chk,
+     (int fd, void *buf, size_t len, size_t size, int flags, struct sockaddr *addr,
+      socklen_t *addr_len),
+     len > size ? -EFAULT
+                : raw6(SYS_recvfrom, fd, (long)buf, (long)len, flags, (long)addr, (long)addr_len))
+
+/* Any of these, by number. */
+CALL(long, syscall, (long nr, long a, long b, long c, long d, long e, long f),
+     raw6(nr, a, b, c, d, e, f))
+
+/* How a process ends without its destructors, and how it forbids itself system calls. */
+CALL(void, _exit, (int status), raw1(SYS_exit_group, status))
+CALL(void, _Exit, (int status), raw1(SYS_exit_group, status))
+CALL(void, quick_exit, (int status), late_quick_exit(status))
+CALL(int, prctl, (int option, long a, long b, long c, long d), raw5(SYS_prctl, option, a, b, c, d))
+
+/* What changes every thread, or needs a process that has one. */
+AWAY(int, setuid, (uid_t id), (id), raw1(SYS_SETUID, (long)id))
+AWAY(int, setgid, (gid_t id), (id), raw1(SYS_SETGID, (long)id))
+AWAY(int, seteuid, (uid_t id), (id), raw3(SYS_SETRESUID, -1, (long)id, -1))
+AWAY(int, setegid, (gid_t id), (id), raw3(SYS_SETRESGID, -1, (long)id, -1))
+AWAY(int, setreuid, (uid_t ruid, uid_t euid), (ruid, euid),
+     raw2(SYS_SETREUID, (long)ruid, (long)euid))
+AWAY(int, setregid, (gid_t rgid, gid_t egid), (rgid, egid),
+     raw2(SYS_SETREGID, (long)rgid, (long)egid))
+AWAY(int, setresuid, (uid_t ruid, uid_t euid, uid_t suid), (ruid, euid, suid),
+     raw3(SYS_SETRESUID, (long)ruid, (long)euid, (long)suid))
+AWAY(int, setresgid, (gid_t rgid, gid_t egid, gid_t sgid), (rgid, egid, sgid),
+     raw3(SYS_SETRESGID, (long)rgid, (long)egid, (long)sgid))
+AWAY(int, setgroups, (size_t n, const gid_t *groups), (n, groups),
+     raw2(SYS_SETGROUPS, (long)n, (long)groups))
+AWAY(int, setns, (int fd, int type), (fd, type), raw2(SYS_setns, fd, type))
+AWAY(int, unshare, (int flags), (flags), raw1(SYS_unshare, flags))
+
+ALIAS(__close, close)
+ALIAS(__connect, connect)
+ALIAS(__dup2, dup2)
+ALIAS(__fcntl, fcntl)
+ALIAS(__read, read)
+ALIAS(__recv, recv)
+ALIAS(_IO_fclose, fclose)
+
+#undef ALIAS
+#undef AWAY

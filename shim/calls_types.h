@@ -1,5 +1,5 @@
 /*
- * The types that the list of calls names, and no prototype of libc's: <sys/socket.h> and
+ * The types that the list of calls names, and no prototype of theirs: <sys/socket.h> and
  * <unistd.h> declare the very functions that hooks.c defines, with transparent unions and
  * fortified inline bodies that ours would clash with.
  */
@@ -7,11 +7,14 @@
 #define CLOSEWAIT_CALLS_TYPES_H
 
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 typedef unsigned int socklen_t;
 struct iovec;
+struct mmsghdr;
 struct msghdr;
 struct sockaddr;
+struct timespec;
 
 #endif

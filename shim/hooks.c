@@ -5,7 +5,12 @@
 #include "calls_types.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <linux/fcntl.h>
+#include <linux/prctl.h>
 
+#include "number.h"
 #include "real.h"
 #include "rescue.h"
 #include "track.h"
@@ -14,7 +19,9 @@
 #pragma GCC visibility push(default)
 
 #define CALL(returns, name, parameters, kernel) returns name parameters;
+#define ALIAS(name, of)                         extern __typeof__(of) name __attribute__((alias(#of)));
 #include "calls.h"
+#undef ALIAS
 #undef CALL
 
 int socket(int domain, int type, int protocol)
@@ -27,24 +34,21 @@ int socket(int domain, int type, int protocol)
 int connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
     const int ret = real.connect(fd, addr, len);
-    if (track_connect(fd, addr, ret))
-        watch_start();
+    watch_if(track_connect(fd, addr, ret));
     return ret;
 }
 
 int accept(int fd, struct sockaddr *addr, socklen_t *len)
 {
     const int accepted = real.accept(fd, addr, len);
-    if (track_accept(fd, accepted))
-        watch_start();
+    watch_if(track_accept(fd, accepted));
     return accepted;
 }
 
 int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
     const int accepted = real.accept4(fd, addr, len, flags);
-    if (track_accept(fd, accepted))
-        watch_start();
+    watch_if(track_accept(fd, accepted));
     return accepted;
 }
 
@@ -67,13 +71,34 @@ int close(int fd)
     return real.close(fd);
 }
 
+int close_range(unsigned int first, unsigned int last, int flags)
+{
+    const bool watched = ((unsigned int)flags & CLOSE_RANGE_UNSHARE) && watch_leave();
+    track_leave_range(first, last, flags);
+    const int ret = real.close_range(first, last, flags);
+    watch_if(watched);
+    return ret;
+}
+
+void closefrom(int first)
+{
+    track_leave_range(first < 0 ? 0 : (unsigned int)first, UINT_MAX, 0);
+    real.closefrom(first);
+}
+
+int dup(int from)
+{
+    const int copy = real.dup(from);
+    watch_if(track_copy(from, copy));
+    return copy;
+}
+
 int dup2(int from, int fd)
 {
     if (from != fd)
         track_leave(fd);
     const int copy = real.dup2(from, fd);
-    if (track_copy(from, copy))
-        watch_start();
+    watch_if(track_copy(from, copy));
     return copy;
 }
 
@@ -82,9 +107,42 @@ int dup3(int from, int fd, int flags)
     if (from != fd)
         track_leave(fd);
     const int copy = real.dup3(from, fd, flags);
-    if (track_copy(from, copy))
-        watch_start();
+    watch_if(track_copy(from, copy));
     return copy;
+}
+
+int fcntl(int fd, int cmd, long arg)
+{
+    const int ret = real.fcntl(fd, cmd, arg);
+    if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
+        watch_if(track_copy(fd, ret));
+    return ret;
+}
+
+int fcntl64(int fd, int cmd, long arg)
+{
+    const int ret = real.fcntl64(fd, cmd, arg);
+    if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
+        watch_if(track_copy(fd, ret));
+    return ret;
+}
+
+int fclose(FILE *stream)
+{
+    track_leave_stream(stream);
+    return real.fclose(stream);
+}
+
+FILE *freopen(const char *path, const char *mode, FILE *stream)
+{
+    track_leave_stream(stream);
+    return real.freopen(path, mode, stream);
+}
+
+FILE *freopen64(const char *path, const char *mode, FILE *stream)
+{
+    track_leave_stream(stream);
+    return real.freopen64(path, mode, stream);
 }
 
 ssize_t read(int fd, void *buf, size_t len)
@@ -125,6 +183,15 @@ ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
     const ssize_t n = real.recvmsg(fd, msg, flags);
     if (n == 0 && msg_has_room(msg))
         track_eof(fd);
+    watch_if(track_received(msg, n));
+    return n;
+}
+
+int recvmmsg(int fd, struct mmsghdr *msgs, unsigned int n_msgs, int flags, struct timespec *timeout)
+{
+    const int n = real.recvmmsg(fd, msgs, n_msgs, flags, timeout);
+    track_eof_each(fd, msgs, n);
+    watch_if(track_received_each(msgs, n));
     return n;
 }
 
@@ -135,3 +202,77 @@ ssize_t splice(int in, loff_t *in_at, int out, loff_t *out_at, size_t len, unsig
         track_eof(in);
     return n;
 }
+
+ssize_t __read_chk(int fd, void *buf, size_t len, size_t size)
+{
+    const ssize_t n = real.__read_chk(fd, buf, len, size);
+    if (n == 0 && len > 0)
+        track_eof(fd);
+    return n;
+}
+
+ssize_t __recv_chk(int fd, void *buf, size_t len, size_t size, int flags)
+{
+    const ssize_t n = real.__recv_chk(fd, buf, len, size, flags);
+    if (n == 0 && len > 0)
+        track_eof(fd);
+    return n;
+}
+
+ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t size, int flags, struct sockaddr *addr,
+                       socklen_t *addr_len)
+{
+    const ssize_t n = real.__recvfrom_chk(fd, buf, len, size, flags, addr, addr_len);
+    if (n == 0 && len > 0)
+        track_eof(fd);
+    return n;
+}
+
+long syscall(long nr, long a, long b, long c, long d, long e, long f)
+{
+    const long args[] = {a, b, c, d, e, f};
+    const bool watched = number_before(nr, args);
+    long ret = real.syscall(nr, a, b, c, d, e, f);
+    watch_if(number_after(nr, &ret, args) || watched);
+    return ret;
+}
+
+void _exit(int status)
+{
+    watch_finish();
+    for (;;)
+        real._exit(status);
+}
+
+void _Exit(int status)
+{
+    watch_finish();
+    for (;;)
+        real._Exit(status);
+}
+
+void quick_exit(int status)
+{
+    watch_finish();
+    for (;;)
+        real.quick_exit(status);
+}
+
+int prctl(int option, long a, long b, long c, long d)
+{
+    if (option == PR_SET_SECCOMP)
+        watch_retire();
+    return real.prctl(option, a, b, c, d);
+}
+
+#define CALL(returns, name, parameters, kernel)
+#define AWAY(returns, name, parameters, arguments, kernel)                                         \
+    returns name parameters                                                                        \
+    {                                                                                              \
+        const bool watched = watch_leave();                                                        \
+        const returns ret = real.name arguments;                                                   \
+        watch_if(watched);                                                                         \
+        return ret;                                                                                \
+    }
+#include "calls.h"
+#undef CALL

@@ -14,6 +14,7 @@
 #include "record.h"
 #include "report.h"
 #include "rescue.h"
+#include "slots.h"
 #include "text.h"
 #include "track.h"
 #include "watch.h"
@@ -67,7 +68,7 @@ static bool read_options(void)
 
 static void adopt(void)
 {
-    track_adopt();
+    slots_adopt();
     record_adopt();
     report_adopt();
     watch_adopt();
@@ -84,6 +85,7 @@ static bool go(void)
     watch_init(&options);
     rescue_start(&options);
     track_start();
+    watch_if(track_inherited());
     return true;
 }
 

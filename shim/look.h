@@ -9,7 +9,7 @@
 #include "judge.h"
 #include "options.h"
 #include "record.h"
-#include "track.h"
+#include "slots.h"
 
 struct look {
     struct ruling ruling;

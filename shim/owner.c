@@ -15,7 +15,7 @@ enum { WIPED = 0, ADOPTING = -1 };
  * forked child, however it was made, from its parent with one load, where pthread_atfork misses
  * _Fork and clone; and a vfork child, which shares the page, is told by its pid.
  */
-static _Atomic int *page;
+static _Atomic int *_Atomic page;
 static void (*adopt_copy)(void);
 
 static int own_pid(void)
@@ -25,34 +25,39 @@ static int own_pid(void)
 
 bool owner_init(void (*adopt)(void))
 {
-    const long at =
-        raw6(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (at < 0 && at >= -4095)
+    const long at = raw_map(4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+    if (raw_failed(at))
         return false;
     /* Where the kernel cannot wipe, a forked child only passes through: its pid is another. */
     raw3(SYS_madvise, at, 4096, MADV_WIPEONFORK);
     adopt_copy = adopt;
-    page = (_Atomic int *)at;
-    atomic_store_explicit(page, own_pid(), memory_order_release);
+    atomic_store_explicit((_Atomic int *)at, own_pid(), memory_order_relaxed);
+    atomic_store_explicit(&page, (_Atomic int *)at, memory_order_release);
     return true;
 }
 
 /* A thread that comes while another adopts passes through: its socket goes unseen, no harm. */
-static bool adopt(void)
+static bool adopt(_Atomic int *owner)
 {
     int wiped = WIPED;
-    if (!atomic_compare_exchange_strong_explicit(page, &wiped, ADOPTING, memory_order_acquire,
+    if (!atomic_compare_exchange_strong_explicit(owner, &wiped, ADOPTING, memory_order_acquire,
                                                  memory_order_relaxed))
         return false;
     adopt_copy();
-    atomic_store_explicit(page, own_pid(), memory_order_release);
+    atomic_store_explicit(owner, own_pid(), memory_order_release);
     return true;
 }
 
 bool owner_here(void)
 {
-    if (!page)
+    _Atomic int *owner = atomic_load_explicit(&page, memory_order_acquire);
+    if (!owner)
         return false;
-    const int pid = atomic_load_explicit(page, memory_order_acquire);
-    return pid == WIPED ? adopt() : pid == own_pid();
+    const int pid = atomic_load_explicit(owner, memory_order_acquire);
+    return pid == WIPED ? adopt(owner) : pid == own_pid();
+}
+
+void owner_renounce(void)
+{
+    atomic_store_explicit(&page, NULL, memory_order_release);
 }

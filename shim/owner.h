@@ -21,4 +21,10 @@ bool owner_init(void (*adopt)(void));
  */
 bool owner_here(void);
 
+/*
+ * Nobody is the owner from now on, here and in the children to come, and owner_here() makes no
+ * system call. Any thread, any signal handler.
+ */
+void owner_renounce(void);
+
 #endif

@@ -8,6 +8,8 @@
 #ifndef CLOSEWAIT_RAW_H
 #define CLOSEWAIT_RAW_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 
@@ -27,6 +29,22 @@ static inline long raw6(long nr, long a, long b, long c, long d, long e, long f)
                      : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
                      : "rcx", "r11", "memory");
     return ret;
+#elif defined(__i386__)
+    /* The first argument and the sixth have registers that compiled code may need as they are. */
+    const long args[] = {nr, a, f};
+    long ret;
+    __asm__ volatile("pushl %%ebp\n\t"
+                     "pushl %%ebx\n\t"
+                     "movl 8(%%eax), %%ebp\n\t"
+                     "movl 4(%%eax), %%ebx\n\t"
+                     "movl (%%eax), %%eax\n\t"
+                     "int $0x80\n\t"
+                     "popl %%ebx\n\t"
+                     "popl %%ebp"
+                     : "=a"(ret)
+                     : "a"(args), "c"(b), "d"(c), "S"(d), "D"(e)
+                     : "memory");
+    return ret;
 #elif defined(__aarch64__)
     register long x8 __asm__("x8") = nr;
     register long x0 __asm__("x0") = a;
@@ -41,8 +59,14 @@ static inline long raw6(long nr, long a, long b, long c, long d, long e, long f)
                      : "memory");
     return x0;
 #else
-#error "closewait knows the system calls of x86-64 and aarch64"
+#error "closewait knows the system calls of x86-64, i386 and aarch64"
 #endif
+}
+
+/* Whether a result is an error and not a value; addresses at the very end are none. */
+static inline bool raw_failed(long ret)
+{
+    return ret < 0 && ret >= -4095;
 }
 
 static inline long raw0(long nr)
@@ -73,6 +97,16 @@ static inline long raw4(long nr, long a, long b, long c, long d)
 static inline long raw5(long nr, long a, long b, long c, long d, long e)
 {
     return raw6(nr, a, b, c, d, e, 0);
+}
+
+/* An anonymous mapping of size bytes. */
+static inline long raw_map(size_t size, int protection, int flags)
+{
+#ifdef SYS_mmap2
+    return raw6(SYS_mmap2, 0, (long)size, protection, flags, -1, 0);
+#else
+    return raw6(SYS_mmap, 0, (long)size, protection, flags, -1, 0);
+#endif
 }
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 
 #include "raw.h"
 
@@ -17,6 +18,27 @@ static long with_errno(long ret)
     return -1;
 }
 
+/* i386 has second versions, for ids and offsets that grew; elsewhere the first are right. */
+#ifdef SYS_setuid32
+#define SYS_SETUID    SYS_setuid32
+#define SYS_SETGID    SYS_setgid32
+#define SYS_SETREUID  SYS_setreuid32
+#define SYS_SETREGID  SYS_setregid32
+#define SYS_SETRESUID SYS_setresuid32
+#define SYS_SETRESGID SYS_setresgid32
+#define SYS_SETGROUPS SYS_setgroups32
+#define SYS_FCNTL     SYS_fcntl64
+#else
+#define SYS_SETUID    SYS_setuid
+#define SYS_SETGID    SYS_setgid
+#define SYS_SETREUID  SYS_setreuid
+#define SYS_SETREGID  SYS_setregid
+#define SYS_SETRESUID SYS_setresuid
+#define SYS_SETRESGID SYS_setresgid
+#define SYS_SETGROUPS SYS_setgroups
+#define SYS_FCNTL     SYS_fcntl
+#endif
+
 /* aarch64 has no dup2, and dup3 refuses what dup2 allows: the same descriptor twice. */
 static long raw_dup2(int from, int fd)
 {
@@ -28,6 +50,33 @@ static long raw_dup2(int from, int fd)
     const long flags = raw2(SYS_fcntl, fd, F_GETFD);
     return flags < 0 ? flags : fd;
 #endif
+}
+
+/* What comes after us in the search order; NULL before there is a dlsym. */
+static void *find(const char *name)
+{
+    return dlsym ? dlsym(RTLD_NEXT, name) : NULL;
+}
+
+static long late_fclose(FILE *stream)
+{
+    int (*const libcs)(FILE *) = (int (*)(FILE *))find("fclose");
+    return libcs ? libcs(stream) : -EBADF;
+}
+
+static long late_freopen(const char *name, const char *path, const char *mode, FILE *stream)
+{
+    FILE *(*const libcs)(const char *, const char *, FILE *) =
+        (FILE * (*)(const char *, const char *, FILE *)) find(name);
+    return libcs ? (long)libcs(path, mode, stream) : 0;
+}
+
+static long late_quick_exit(int status)
+{
+    void (*const libcs)(int) = (void (*)(int))find("quick_exit");
+    if (libcs)
+        libcs(status);
+    return raw1(SYS_exit_group, status);
 }
 
 /*
@@ -51,11 +100,9 @@ struct real real = {
 
 void real_resolve(void)
 {
-    if (!dlsym)
-        return;
     void *found = NULL;
 #define CALL(returns, name, parameters, kernel)                                                    \
-    found = dlsym(RTLD_NEXT, #name);                                                               \
+    found = find(#name);                                                                           \
     if (found)                                                                                     \
         real.name = (returns(*) parameters)found;
 #include "calls.h"

@@ -12,7 +12,7 @@
 #include "diag.h"
 #include "endpoint.h"
 #include "judge.h"
-#include "track.h"
+#include "slots.h"
 
 /* A leaked socket, as it was when it was judged. */
 struct leak {

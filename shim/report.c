@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/stat.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/prctl.h>
 
@@ -149,7 +150,8 @@ static void add_origin(struct text *text, const struct leak *leak)
     static const char *const ways[] = {
         [HOW_CONNECT] = "opened by connect ",
         [HOW_ACCEPT] = "opened by accept ",
-        [HOW_INHERITED] = "inherited over fork, opened ",
+        [HOW_INHERITED] = "inherited over fork, or over exec without FD_CLOEXEC; known since ",
+        [HOW_RECEIVED] = "received from another process (SCM_RIGHTS) ",
     };
     text_add(text, "    ");
     text_add(text, ways[leak->how]);
@@ -333,6 +335,12 @@ void report_summary(void)
     }
     text_add(&text, "\n");
     write_out(&text);
+}
+
+void report_retirement(void)
+{
+    report_complain("the program filters its system calls from now on (seccomp): not watched any "
+                    "more");
 }
 
 void report_adopt(void)

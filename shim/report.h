@@ -25,6 +25,9 @@ void report_tell(const struct record *record);
 /* Writes the summary; nothing when nothing leaked. */
 void report_summary(void);
 
+/* Says that the program is no longer watched, since it filters its system calls from now on. */
+void report_retirement(void);
+
 /* For a forked child that adopts: another pid, and nothing told yet. */
 void report_adopt(void);
 

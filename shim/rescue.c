@@ -26,8 +26,8 @@ void rescue_start(const struct options *options)
 /* The watcher may be looking at this very socket; that takes it some system calls. */
 static bool claim(struct slot *slot)
 {
-    while (!track_claim(slot)) {
-        if (slot_state(atomic_load_explicit(&slot->word, memory_order_acquire)) != SLOT_CLAIMED)
+    while (!slot_claim(slot)) {
+        if (slot_state(slot_word(slot)) != SLOT_CLAIMED)
             return false;
         clock_sleep_ms(1);
     }
@@ -49,25 +49,24 @@ static void examine(int fd, struct slot *slot, const struct options *options, st
 {
     struct look look;
     if (!look_at_wanted(fd, slot, options, &look)) {
-        track_release(slot, SLOT_FREE, 0);
+        slot_release(slot, SLOT_FREE, 0);
         return;
     }
     if (look.ruling.verdict != VERDICT_LEAKED && look.ruling.verdict != VERDICT_DEAD) {
-        track_release(slot, SLOT_LIVE, 0);
+        slot_release(slot, SLOT_LIVE, 0);
         return;
     }
     add_leak(record, &look.leak, atomic_load_explicit(&slot->word, memory_order_relaxed));
     const bool buried = look.ruling.reap && reap_bury(fd, look.leak.cookie) == 0;
     record->reaped += buried;
-    track_release(slot, buried ? SLOT_BURIED : SLOT_LIVE, SLOT_TOLD);
+    slot_release(slot, buried ? SLOT_BURIED : SLOT_LIVE, SLOT_TOLD);
 }
 
 static void examine_holders(const struct options *options, struct record *record)
 {
-    for (int fd = track_next(0); fd >= 0; fd = track_next(fd + 1)) {
-        struct slot *slot = track_slot(fd);
-        const enum slot_state state =
-            slot_state(atomic_load_explicit(&slot->word, memory_order_acquire));
+    for (int fd = slots_next(0); fd >= 0; fd = slots_next(fd + 1)) {
+        struct slot *slot = slot_of(fd);
+        const enum slot_state state = slot_state(slot_word(slot));
         if (state != SLOT_LIVE && state != SLOT_CLAIMED)
             continue;
         const struct endpoint local = kernel_local(fd);
@@ -99,7 +98,7 @@ int rescue_bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
     const struct options *options = atomic_load_explicit(&rules, memory_order_acquire);
     struct record record = {.type = RECORD_BIND_CONFLICT, .wanted = endpoint_of(addr, len)};
-    if (!options || !record.wanted.port || !kernel_is_tcp(fd) || !owner_here()) {
+    if (!options || !record.wanted.port || !owner_here() || !kernel_is_tcp(fd)) {
         errno = EADDRINUSE;
         return -1;
     }

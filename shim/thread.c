@@ -1,12 +1,14 @@
 #define _GNU_SOURCE
 #include "thread.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "clock.h"
 #include "raw.h"
 #include "signals.h"
 
@@ -14,6 +16,7 @@
 enum { PAGE = 4096, STACK_SIZE = 64 * 1024, MAP_SIZE = PAGE + STACK_SIZE + PAGE };
 
 static char *map;
+static long tid; /* of the thread that was started last */
 
 /*
  * The thread has no TLS of libc's. What compiled code may read without being asked is there all
@@ -37,9 +40,9 @@ static bool make_map(void)
 {
     if (map)
         return true;
-    const long at = raw6(SYS_mmap, 0, MAP_SIZE, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    if (at < 0 && at >= -4095)
+    const long at = raw_map(MAP_SIZE, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK);
+    if (raw_failed(at))
         return false;
     raw3(SYS_mprotect, at, PAGE, PROT_NONE);
     map = (char *)at;
@@ -68,6 +71,30 @@ static long clone_thread(unsigned long flags, const char *stack_end, const char 
                      : "a"(SYS_clone), "D"(flags), "S"(stack_end), "d"(0), "r"(r10), "r"(r8),
                        "r"(r9), [exit] "i"(SYS_exit)
                      : "rcx", "r11", "memory");
+    return ret;
+#elif defined(__i386__)
+    /* The new stack begins with the function; the thread keeps its maker's %gs, which is not used.
+     */
+    long ret;
+    const char *stack = stack_end - 16 - sizeof(run);
+    memcpy((char *)stack, &run, sizeof(run));
+    (void)tls;
+    flags &= ~(unsigned long)CLONE_SETTLS;
+    __asm__ volatile("pushl %%ebx\n\t"
+                     "movl %%edi, %%ebx\n\t"
+                     "int $0x80\n\t"
+                     "testl %%eax, %%eax\n\t"
+                     "jnz 1f\n\t"
+                     "xorl %%ebp, %%ebp\n\t"
+                     "popl %%eax\n\t"
+                     "call *%%eax\n\t"
+                     "xorl %%ebx, %%ebx\n\t"
+                     "movl %[exit], %%eax\n\t"
+                     "int $0x80\n\t"
+                     "1: popl %%ebx"
+                     : "=a"(ret)
+                     : "a"(SYS_clone), "c"(stack), "d"(0), "S"(0), "D"(flags), [exit] "i"(SYS_exit)
+                     : "memory");
     return ret;
 #elif defined(__aarch64__)
     register long x8 __asm__("x8") = SYS_clone;
@@ -101,7 +128,23 @@ bool thread_start(void (*run)(void))
     char *stack_end = map + PAGE + STACK_SIZE;
     fill_tls(stack_end);
     const uint64_t before = signals_block();
-    const long tid = clone_thread(flags, stack_end, stack_end, run);
+    tid = clone_thread(flags, stack_end, stack_end, run);
     signals_restore(before);
     return tid > 0;
+}
+
+/*
+ * Not by CLONE_CHILD_CLEARTID: the kernel clears that word while the thread still counts as one
+ * of the process's (mm_release comes before release_task), and unshare(2) would see it.
+ */
+bool thread_await_end(uint32_t patience_ms)
+{
+    const struct timespec pause = {.tv_nsec = 50000};
+    const uint64_t start = clock_ms();
+    while (raw3(SYS_tgkill, raw0(SYS_getpid), tid, 0) != -ESRCH) {
+        if (clock_ms() - start > patience_ms)
+            return false;
+        raw2(SYS_nanosleep, (long)&pause, 0);
+    }
+    return true;
 }

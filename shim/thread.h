@@ -8,6 +8,7 @@
 #define CLOSEWAIT_THREAD_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /*
  * Starts run, of which there is one at a time, on a new thread of this process. What run calls
@@ -15,5 +16,12 @@
  * any signal handler.
  */
 bool thread_start(void (*run)(void));
+
+/*
+ * Waits until run has returned and the kernel no longer counts the thread as one of the
+ * process's. False when that did not come about in time. Any thread but this one, any signal
+ * handler; where a thread was started.
+ */
+bool thread_await_end(uint32_t patience_ms);
 
 #endif

@@ -2,26 +2,21 @@
 #include "track.h"
 
 #include <errno.h>
-#include <linux/futex.h>
+#include <linux/close_range.h>
 #include <netinet/in.h>
-#include <stddef.h>
-#include <sys/mman.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "clock.h"
 #include "kernel.h"
 #include "owner.h"
 #include "raw.h"
+#include "slots.h"
 
-/*
- * Two levels: a descriptor is below nr_open, which is below 2^30 (fs/file.c, sysctl_nr_open_max).
- * A leaf is mapped when its first descriptor is tracked and stays; only the pages that are used
- * are ever resident.
- */
-enum { LEAF_BITS = 14, LEAF_SLOTS = 1 << LEAF_BITS, LEAVES = 1 << (30 - LEAF_BITS) };
-
-static _Atomic(struct slot *) leaves[LEAVES];
-static _Atomic int leaves_end; /* no leaf at or above it */
 static _Atomic bool tracking;
 
 void track_start(void)
@@ -29,230 +24,202 @@ void track_start(void)
     atomic_store_explicit(&tracking, true, memory_order_release);
 }
 
-struct slot *track_slot(int fd)
+static bool on(void)
 {
-    if (fd < 0 || fd >> LEAF_BITS >= LEAVES)
-        return NULL;
-    struct slot *leaf = atomic_load_explicit(&leaves[fd >> LEAF_BITS], memory_order_acquire);
-    return leaf ? &leaf[fd & (LEAF_SLOTS - 1)] : NULL;
+    return atomic_load_explicit(&tracking, memory_order_acquire) && owner_here();
 }
 
-static void raise_end(int end)
+static uint32_t now_cs(void)
 {
-    int seen = atomic_load_explicit(&leaves_end, memory_order_relaxed);
-    while (seen < end && !atomic_compare_exchange_weak_explicit(
-                             &leaves_end, &seen, end, memory_order_release, memory_order_relaxed)) {
-    }
+    return clock_cs(clock_ms());
 }
 
-/* NULL when there is no memory: the descriptor then goes untracked. */
-static struct slot *slot_for(int fd)
+static enum slot_state state_of(int fd)
 {
-    if (fd < 0 || fd >> LEAF_BITS >= LEAVES)
-        return NULL;
-    _Atomic(struct slot *) *leaf = &leaves[fd >> LEAF_BITS];
-    if (!atomic_load_explicit(leaf, memory_order_acquire)) {
-        const size_t size = LEAF_SLOTS * sizeof(struct slot);
-        const long at = raw6(SYS_mmap, 0, (long)size, PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (at < 0 && at >= -4095)
-            return NULL;
-        struct slot *none = NULL;
-        if (!atomic_compare_exchange_strong_explicit(leaf, &none, (struct slot *)at,
-                                                     memory_order_acq_rel, memory_order_acquire))
-            raw2(SYS_munmap, at, (long)size);
-    }
-    raise_end((fd >> LEAF_BITS) + 1);
-    return track_slot(fd);
-}
-
-int track_next(int fd)
-{
-    const int end = atomic_load_explicit(&leaves_end, memory_order_acquire);
-    while (fd >> LEAF_BITS < end) {
-        struct slot *slot = track_slot(fd);
-        if (!slot) {
-            fd = ((fd >> LEAF_BITS) + 1) << LEAF_BITS;
-            continue;
-        }
-        if (slot_state(atomic_load_explicit(&slot->word, memory_order_relaxed)) != SLOT_FREE)
-            return fd;
-        fd++;
-    }
-    return -1;
-}
-
-static uint32_t word_of(struct slot *slot)
-{
-    return slot ? atomic_load_explicit(&slot->word, memory_order_acquire) : SLOT_FREE;
-}
-
-/*
- * acq_rel: what the claimer wrote in the slot must be seen by who frees it and the other way
- * round. seq_cst where it succeeds, because watch.c pairs the publishing of a slot with its flag
- * "dozing" (each side writes its own and then reads the other's).
- */
-static bool swap(struct slot *slot, uint32_t *word, uint32_t next)
-{
-    return atomic_compare_exchange_weak_explicit(&slot->word, word, next, memory_order_seq_cst,
-                                                 memory_order_acquire);
-}
-
-/* The wait is timed so that a wake-up lost in a fork costs 100 ms and not the program. */
-static uint32_t await_release(struct slot *slot, uint32_t word)
-{
-    const struct timespec patience = {.tv_nsec = 100000000};
-    if ((word & SLOT_AWAITED) || swap(slot, &word, word | SLOT_AWAITED))
-        raw4(SYS_futex, (long)&slot->word, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, word | SLOT_AWAITED,
-             (long)&patience);
-    return word_of(slot);
-}
-
-/* From any state to FREE, out of the watcher's reach. */
-static void vacate(struct slot *slot)
-{
-    uint32_t word = word_of(slot);
-    while (slot_state(word) != SLOT_FREE) {
-        if (slot_state(word) == SLOT_CLAIMED)
-            word = await_release(slot, word);
-        else if (swap(slot, &word, SLOT_FREE))
-            return;
-    }
+    return slot_state(slot_word(slot_of(fd)));
 }
 
 void track_leave(int fd)
 {
-    struct slot *slot = track_slot(fd);
-    if (slot_state(word_of(slot)) != SLOT_FREE && owner_here())
-        vacate(slot);
+    struct slot *slot = slot_of(fd);
+    if (slot_state(slot_word(slot)) != SLOT_FREE && on())
+        slot_vacate(slot);
 }
 
-/* The slot must be FREE or MADE: only the program's own calls can race with us here. */
-static void publish(struct slot *slot, enum slot_state state, enum how how, uint32_t flags)
+void track_leave_range(unsigned int first, unsigned int last, int flags)
 {
-    atomic_store_explicit(&slot->opened_cs, clock_cs(clock_ms()), memory_order_relaxed);
-    atomic_store_explicit(&slot->cookie, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->unread_bytes, 0, memory_order_relaxed);
-    atomic_store(&slot->word, (uint32_t)state | (uint32_t)how << SLOT_HOW_SHIFT | flags);
+    if (((unsigned int)flags & CLOSE_RANGE_CLOEXEC) || first > INT32_MAX)
+        return;
+    for (int fd = slots_next((int)first); fd >= 0 && (unsigned int)fd <= last;
+         fd = slots_next(fd + 1))
+        track_leave(fd);
 }
 
-/* A number that has just been given out: whatever its slot says is of a close that we missed. */
-static struct slot *fresh_slot(int fd)
+/* Before the constructor, and in a program without one of ours, nothing is tracked: no fileno. */
+void track_leave_stream(FILE *stream)
 {
-    if (!owner_here())
-        return NULL;
-    struct slot *slot = slot_for(fd);
-    if (slot)
-        vacate(slot);
-    return slot;
+    if (!stream || !atomic_load_explicit(&tracking, memory_order_acquire))
+        return;
+    const int kept = errno;
+    track_leave(fileno(stream));
+    errno = kept;
 }
 
 void track_socket(int fd, int domain, int type, int protocol)
 {
     const int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0 || !atomic_load_explicit(&tracking, memory_order_relaxed))
+    const bool tcp = (domain == AF_INET || domain == AF_INET6) && kind == SOCK_STREAM &&
+                     (protocol == 0 || protocol == IPPROTO_TCP);
+    if (fd < 0)
         return;
-    if ((domain != AF_INET && domain != AF_INET6) || kind != SOCK_STREAM ||
-        (protocol != 0 && protocol != IPPROTO_TCP)) {
+    if (!tcp)
         track_leave(fd);
-        return;
-    }
-    struct slot *slot = fresh_slot(fd);
-    if (slot)
-        publish(slot, SLOT_MADE, HOW_CONNECT, 0);
+    else if (on())
+        slot_publish(fd, SLOT_MADE, HOW_CONNECT, now_cs());
 }
 
 /* A socket whose making no hook saw costs a system call to be known; one that we saw, none. */
 static bool is_tcp(int fd)
 {
-    return slot_state(word_of(track_slot(fd))) == SLOT_MADE || kernel_is_tcp(fd);
+    return state_of(fd) != SLOT_FREE || kernel_is_tcp(fd);
 }
 
 void track_listen(int fd, int ret)
 {
-    if (ret != 0 || !atomic_load_explicit(&tracking, memory_order_relaxed) ||
-        slot_state(word_of(track_slot(fd))) != SLOT_FREE || !kernel_is_tcp(fd))
-        return;
-    struct slot *slot = fresh_slot(fd);
-    if (slot)
-        publish(slot, SLOT_MADE, HOW_CONNECT, 0);
-}
-
-/* connect to AF_UNSPEC dissolves the connection and leaves a socket as socket() made it. */
-static bool dissolve(int fd)
-{
-    struct slot *slot = track_slot(fd);
-    if (slot_state(word_of(slot)) == SLOT_FREE || !owner_here())
-        return false;
-    vacate(slot);
-    publish(slot, SLOT_MADE, HOW_CONNECT, 0);
-    return false;
+    if (ret == 0 && state_of(fd) == SLOT_FREE && on() && kernel_is_tcp(fd))
+        slot_publish(fd, SLOT_MADE, HOW_INHERITED, now_cs());
 }
 
 bool track_connect(int fd, const struct sockaddr *addr, int ret)
 {
-    if ((ret != 0 && errno != EINPROGRESS) ||
-        !atomic_load_explicit(&tracking, memory_order_relaxed))
+    struct slot *slot = slot_of(fd);
+    if ((ret != 0 && errno != EINPROGRESS) || slot_state(slot_word(slot)) == SLOT_FREE || !on())
         return false;
-    if (addr->sa_family == AF_UNSPEC)
-        return dissolve(fd);
-    if (addr->sa_family != AF_INET && addr->sa_family != AF_INET6)
-        return false;
-    const enum slot_state state = slot_state(word_of(track_slot(fd)));
-    if (state == SLOT_LIVE || state == SLOT_CLAIMED || !is_tcp(fd))
-        return false;
-    struct slot *slot = fresh_slot(fd);
-    if (slot)
-        publish(slot, SLOT_LIVE, HOW_CONNECT, 0);
-    return slot;
+    if (addr->sa_family != AF_UNSPEC)
+        return slot_connect(slot, now_cs());
+    slot_dissolve(slot);
+    return false;
 }
 
 bool track_accept(int listener, int fd)
 {
-    if (fd < 0 || !atomic_load_explicit(&tracking, memory_order_relaxed))
+    if (fd < 0 || !on())
         return false;
     if (!is_tcp(listener)) {
         track_leave(fd);
         return false;
     }
     track_listen(listener, 0);
-    struct slot *slot = fresh_slot(fd);
-    if (slot)
-        publish(slot, SLOT_LIVE, HOW_ACCEPT, 0);
-    return slot;
+    return slot_publish(fd, SLOT_LIVE, HOW_ACCEPT, now_cs());
 }
 
+/* The copy knows what the original knew; both know that they are not alone. */
 bool track_copy(int from, int fd)
 {
-    struct slot *original = track_slot(from);
-    uint32_t word = word_of(original);
-    if (fd < 0 || from == fd || slot_state(word) == SLOT_FREE || slot_state(word) == SLOT_BURIED)
-        return false;
-    struct slot *slot = fresh_slot(fd);
-    if (!slot)
+    struct slot *original = slot_of(from);
+    const uint32_t word = slot_word(original);
+    if (fd < 0 || from == fd || slot_state(word) == SLOT_FREE || slot_state(word) == SLOT_BURIED ||
+        !on())
         return false;
     const enum slot_state state = slot_state(word) == SLOT_MADE ? SLOT_MADE : SLOT_LIVE;
-    atomic_fetch_or_explicit(&original->word, SLOT_COPIED, memory_order_relaxed);
-    atomic_store_explicit(&slot->eof_cs,
+    struct slot *copy =
+        slot_publish(fd, state, slot_how(word),
+                     atomic_load_explicit(&original->opened_cs, memory_order_relaxed));
+    if (!copy || state == SLOT_MADE)
+        return false;
+    atomic_store_explicit(&copy->eof_cs,
                           atomic_load_explicit(&original->eof_cs, memory_order_relaxed),
                           memory_order_relaxed);
-    publish(slot, state, slot_how(word), SLOT_COPIED | (word & SLOT_EOF_READ));
-    atomic_store_explicit(&slot->opened_cs,
-                          atomic_load_explicit(&original->opened_cs, memory_order_relaxed),
-                          memory_order_relaxed);
-    return state == SLOT_LIVE;
+    slot_flag(copy, SLOT_COPIED);
+    if (word & SLOT_EOF_READ)
+        slot_flag(copy, SLOT_EOF_READ);
+    slot_flag(original, SLOT_COPIED);
+    return true;
+}
+
+/* A descriptor that came from elsewhere. */
+static bool find(int fd, enum how how)
+{
+    struct facts facts;
+    if (!kernel_is_tcp(fd) || !kernel_facts(fd, &facts)) {
+        track_leave(fd);
+        return false;
+    }
+    const bool connected = facts.state != TCP_LISTEN && facts.state != TCP_CLOSE;
+    return slot_publish(fd, connected ? SLOT_LIVE : SLOT_MADE, how, now_cs()) && connected;
+}
+
+bool track_inherited(void)
+{
+    enum { BATCH = 64 };
+    bool found = false;
+    bool more = on();
+    for (int first = 0; more; first += BATCH) {
+        struct pollfd polled[BATCH];
+        for (int i = 0; i < BATCH; i++)
+            polled[i] = (struct pollfd){.fd = first + i};
+        const struct timespec at_once = {0};
+        more = false;
+        if (raw5(SYS_ppoll, (long)polled, BATCH, (long)&at_once, 0, 0) < 0)
+            break;
+        for (int i = 0; i < BATCH; i++) {
+            if (polled[i].revents & POLLNVAL)
+                continue;
+            more = first + i > 2;
+            found |= find(first + i, HOW_INHERITED);
+        }
+    }
+    return found;
+}
+
+/* CMSG_NXTHDR is a function of glibc's alone; this is what it does. */
+static bool find_rights(const struct cmsghdr *control, size_t len)
+{
+    bool found = false;
+    for (const char *at = (const char *)control; len >= sizeof(struct cmsghdr);) {
+        struct cmsghdr header;
+        memcpy(&header, at, sizeof(header));
+        if (header.cmsg_len < sizeof(header) || header.cmsg_len > len)
+            break;
+        const bool rights = header.cmsg_level == SOL_SOCKET && header.cmsg_type == SCM_RIGHTS;
+        for (size_t i = CMSG_LEN(0); rights && i + sizeof(int) <= header.cmsg_len;
+             i += sizeof(int)) {
+            int fd;
+            memcpy(&fd, at + i, sizeof(fd));
+            found |= find(fd, HOW_RECEIVED);
+        }
+        const size_t step = CMSG_ALIGN(header.cmsg_len);
+        if (step > len)
+            break;
+        at += step;
+        len -= step;
+    }
+    return found;
+}
+
+bool track_received(const struct msghdr *msg, ssize_t ret)
+{
+    return ret >= 0 && msg->msg_controllen > 0 && msg->msg_control && on() &&
+           find_rights(msg->msg_control, msg->msg_controllen);
+}
+
+bool track_received_each(const struct mmsghdr *msgs, int count)
+{
+    bool found = false;
+    for (int i = 0; i < count; i++)
+        found |= track_received(&msgs[i].msg_hdr, 0);
+    return found;
 }
 
 void track_eof(int fd)
 {
-    struct slot *slot = track_slot(fd);
-    uint32_t word = word_of(slot);
+    struct slot *slot = slot_of(fd);
+    const uint32_t word = slot_word(slot);
     if ((slot_state(word) != SLOT_LIVE && slot_state(word) != SLOT_CLAIMED) ||
-        (word & SLOT_EOF_READ) || !owner_here())
+        (word & SLOT_EOF_READ) || !on())
         return;
-    atomic_store_explicit(&slot->eof_cs, clock_cs(clock_ms()), memory_order_relaxed);
-    while (slot_state(word) != SLOT_FREE && !swap(slot, &word, word | SLOT_EOF_READ)) {
-    }
+    atomic_store_explicit(&slot->eof_cs, now_cs(), memory_order_relaxed);
+    slot_flag(slot, SLOT_EOF_READ);
 }
 
 bool iov_has_room(const struct iovec *iov, int n)
@@ -268,36 +235,9 @@ bool msg_has_room(const struct msghdr *msg)
     return iov_has_room(msg->msg_iov, (int)msg->msg_iovlen);
 }
 
-bool track_claim(struct slot *slot)
+void track_eof_each(int fd, const struct mmsghdr *msgs, int count)
 {
-    uint32_t word = word_of(slot);
-    while (slot_state(word) == SLOT_LIVE)
-        if (swap(slot, &word, (word & ~(uint32_t)SLOT_STATE) | SLOT_CLAIMED))
-            return true;
-    return false;
-}
-
-void track_release(struct slot *slot, enum slot_state next, uint32_t flags)
-{
-    uint32_t word = word_of(slot);
-    const uint32_t keep = next == SLOT_FREE ? 0 : ~(uint32_t)(SLOT_STATE | SLOT_AWAITED);
-    while (!swap(slot, &word, (word & keep) | flags | (uint32_t)next)) {
-    }
-    if (word & SLOT_AWAITED)
-        raw3(SYS_futex, (long)&slot->word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, INT32_MAX);
-}
-
-void track_adopt(void)
-{
-    const uint32_t how = (uint32_t)HOW_INHERITED << SLOT_HOW_SHIFT;
-    for (int fd = track_next(0); fd >= 0; fd = track_next(fd + 1)) {
-        struct slot *slot = track_slot(fd);
-        const uint32_t word = word_of(slot);
-        const enum slot_state state = slot_state(word);
-        if (state != SLOT_LIVE && state != SLOT_CLAIMED)
-            continue;
-        atomic_store_explicit(&slot->cookie, 0, memory_order_relaxed);
-        atomic_store_explicit(&slot->word, SLOT_LIVE | how | (word & SLOT_EOF_READ),
-                              memory_order_release);
-    }
+    for (int i = 0; i < count; i++)
+        if (msgs[i].msg_len == 0 && msg_has_room(&msgs[i].msg_hdr))
+            track_eof(fd);
 }

@@ -17,20 +17,22 @@
 #include "record.h"
 #include "report.h"
 #include "signals.h"
+#include "slots.h"
 #include "thread.h"
-#include "track.h"
 
 /*
  * A batch is claimed while it is polled: 128 descriptors are 7 us (design, fact 7), the longest
  * that a close can meet. Polling unclaimed would hold a reference on the file, and a bind right
  * after the program's close could find the port still taken.
  */
-enum { SWEEP_MS = 200, BATCH = 128, RETRY_MS = 1000, FINISH_MS = 1000 };
+enum { SWEEP_MS = 200, BATCH = 128, RETRY_MS = 1000, FINISH_MS = 1000, LEAVE_MS = 2000 };
 
 static const struct options *rules;
 
-/* 0: no watcher; 1: there is one, or somebody is starting it. */
-static _Atomic uint32_t running;
+/* RUNNING from when somebody begins to start it; LEAVING until it is gone. */
+enum { ABSENT, RUNNING, LEAVING };
+static _Atomic uint32_t presence;
+static _Atomic bool retiring;
 
 /* Raised by who wants the watcher to look up: it sleeps on it. */
 static _Atomic uint32_t bell;
@@ -63,17 +65,12 @@ static void sleep_on(_Atomic uint32_t *word, uint32_t seen, uint32_t ms)
     raw4(SYS_futex, (long)word, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, seen, ms ? (long)&timeout : 0);
 }
 
-static uint32_t word_of(struct slot *slot)
-{
-    return atomic_load_explicit(&slot->word, memory_order_acquire);
-}
-
 /* True when another descriptor of the same socket was told of: one socket is one leak. */
 static bool told_by_copy(int fd, uint64_t cookie)
 {
-    for (int other = track_next(0); other >= 0; other = track_next(other + 1)) {
-        struct slot *slot = track_slot(other);
-        if (other != fd && (word_of(slot) & SLOT_TOLD) &&
+    for (int other = slots_next(0); other >= 0; other = slots_next(other + 1)) {
+        struct slot *slot = slot_of(other);
+        if (other != fd && (slot_word(slot) & SLOT_TOLD) &&
             atomic_load_explicit(&slot->cookie, memory_order_relaxed) == cookie)
             return true;
     }
@@ -103,10 +100,10 @@ static void tell_reap(const struct look *look, int error)
 /* What is told again is what was not told before: a failed reap is tried again and told once. */
 static void settle(int fd, struct slot *slot, const struct look *look)
 {
-    const uint32_t before = word_of(slot);
+    const uint32_t before = slot_word(slot);
     const int error = look->ruling.reap ? reap_bury(fd, look->leak.cookie) : 0;
     const bool buried = look->ruling.reap && error == 0;
-    track_release(slot, buried ? SLOT_BURIED : SLOT_LIVE, SLOT_TOLD);
+    slot_release(slot, buried ? SLOT_BURIED : SLOT_LIVE, SLOT_TOLD);
     const bool told =
         (before & SLOT_TOLD) || ((before & SLOT_COPIED) && told_by_copy(fd, look->leak.cookie));
     if (!told)
@@ -125,11 +122,11 @@ static uint32_t again_ms(const struct ruling *ruling)
 
 static void attend(int fd, struct slot *slot)
 {
-    if (!track_claim(slot))
+    if (!slot_claim(slot))
         return;
     struct look look;
     if (!look_at(fd, slot, rules, &look)) {
-        track_release(slot, SLOT_FREE, 0);
+        slot_release(slot, SLOT_FREE, 0);
         return;
     }
     const uint32_t due_cs = clock_cs(clock_ms() + again_ms(&look.ruling) + 9);
@@ -137,9 +134,9 @@ static void attend(int fd, struct slot *slot)
     if (look.ruling.verdict == VERDICT_LEAKED || look.ruling.verdict == VERDICT_DEAD)
         settle(fd, slot, &look);
     else if (look.leak.state == TCP_CLOSE && look.ruling.verdict == VERDICT_HEALTHY)
-        track_release(slot, SLOT_MADE, 0); /* a connect that failed: it may be tried again */
+        slot_release(slot, SLOT_MADE, 0); /* a connect that failed: it may be tried again */
     else
-        track_release(slot, SLOT_LIVE, 0);
+        slot_release(slot, SLOT_LIVE, 0);
 }
 
 /* poll(2) refuses more descriptors than RLIMIT_NOFILE, which may have been lowered since. */
@@ -158,13 +155,12 @@ static void poll_batch(struct batch *batch)
     poll_now(batch);
     for (int i = 0; i < batch->count; i++) {
         const struct pollfd *polled = &batch->polled[i];
-        track_release(track_slot(polled->fd), polled->revents & POLLNVAL ? SLOT_FREE : SLOT_LIVE,
-                      0);
+        slot_release(slot_of(polled->fd), polled->revents & POLLNVAL ? SLOT_FREE : SLOT_LIVE, 0);
     }
     for (int i = 0; i < batch->count; i++) {
         const struct pollfd *polled = &batch->polled[i];
         if (polled->revents && !(polled->revents & POLLNVAL))
-            attend(polled->fd, track_slot(polled->fd));
+            attend(polled->fd, slot_of(polled->fd));
     }
     batch->count = 0;
 }
@@ -190,16 +186,16 @@ static uint32_t sweep(void)
 {
     struct batch batch = {.count = 0};
     uint32_t pause_ms = 0;
-    for (int fd = track_next(0); fd >= 0; fd = track_next(fd + 1)) {
-        struct slot *slot = track_slot(fd);
-        uint32_t word = word_of(slot);
+    for (int fd = slots_next(0); fd >= 0; fd = slots_next(fd + 1)) {
+        struct slot *slot = slot_of(fd);
+        uint32_t word = slot_word(slot);
         if (slot_state(word) == SLOT_CLAIMED)
             shorten(&pause_ms, SWEEP_MS);
         if (slot_state(word) != SLOT_LIVE)
             continue;
         if (!(word & SLOT_GONE)) {
             shorten(&pause_ms, SWEEP_MS);
-            if (track_claim(slot))
+            if (slot_claim(slot))
                 batch.polled[batch.count++] = (struct pollfd){.fd = fd, .events = POLLRDHUP};
             if (batch.count == BATCH)
                 poll_batch(&batch);
@@ -248,7 +244,7 @@ static uint32_t sweep_or_doze(void)
 static void watch(void)
 {
     raw2(SYS_prctl, PR_SET_NAME, (long)"closewait");
-    for (;;) {
+    while (atomic_load(&presence) != LEAVING) {
         const uint32_t heard = atomic_load(&bell);
         atomic_store(&dozing, false);
         tell_posted();
@@ -257,6 +253,8 @@ static void watch(void)
             finish();
         sleep_on(&bell, heard, sweep_or_doze());
     }
+    if (atomic_load(&retiring))
+        report_retirement();
 }
 
 void watch_init(const struct options *options)
@@ -266,36 +264,43 @@ void watch_init(const struct options *options)
 
 static bool start(void)
 {
-    uint32_t none = 0;
-    if (!atomic_compare_exchange_strong(&running, &none, 1))
+    uint32_t absent = ABSENT;
+    if (!atomic_compare_exchange_strong(&presence, &absent, RUNNING))
         return false;
     if (!thread_start(watch))
-        atomic_store(&running, 0);
+        atomic_store(&presence, ABSENT);
     return true;
+}
+
+static void ring(void)
+{
+    atomic_fetch_add(&bell, 1);
+    wake(&bell);
 }
 
 void watch_start(void)
 {
-    if (!atomic_load(&running) && start())
+    if (atomic_load(&presence) == ABSENT && start())
         return;
-    if (!atomic_load(&dozing))
-        return;
-    atomic_fetch_add(&bell, 1);
-    wake(&bell);
+    if (atomic_load(&dozing))
+        ring();
 }
 
 void watch_ring(void)
 {
-    if (start())
-        return;
-    atomic_fetch_add(&bell, 1);
-    wake(&bell);
+    if (!start())
+        ring();
+}
+
+/* A forked child has its parent's word for it until it adopts, which owner_here does. */
+static bool is_present(void)
+{
+    return atomic_load(&presence) != ABSENT && owner_here() && atomic_load(&presence) != ABSENT;
 }
 
 void watch_finish(void)
 {
-    /* A forked child has its parent's word for it until it adopts, which owner_here does. */
-    if (!atomic_load(&running) || !owner_here() || !atomic_load(&running))
+    if (!is_present())
         return;
     atomic_store_explicit(&finishing, 1, memory_order_release);
     watch_ring();
@@ -305,9 +310,38 @@ void watch_finish(void)
         sleep_on(&finished, 0, FINISH_MS);
 }
 
+/*
+ * Of several that want it gone one sees it off, and all wait. Signals are blocked so that a
+ * handler of that one does not wait for what it interrupted.
+ */
+bool watch_leave(void)
+{
+    if (!is_present())
+        return false;
+    const uint64_t mask = signals_block();
+    uint32_t now = RUNNING;
+    if (atomic_compare_exchange_strong(&presence, &now, LEAVING)) {
+        ring();
+        thread_await_end(LEAVE_MS);
+        atomic_store(&presence, ABSENT);
+    } else {
+        while (atomic_load(&presence) == LEAVING)
+            clock_sleep_ms(1);
+    }
+    signals_restore(mask);
+    return true;
+}
+
+void watch_retire(void)
+{
+    atomic_store(&retiring, true);
+    watch_leave();
+    owner_renounce();
+}
+
 void watch_adopt(void)
 {
-    atomic_store(&running, 0);
+    atomic_store(&presence, ABSENT);
     atomic_store(&dozing, false);
     atomic_store(&finishing, 0);
     atomic_store(&finished, 0);

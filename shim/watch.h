@@ -5,6 +5,8 @@
 #ifndef CLOSEWAIT_WATCH_H
 #define CLOSEWAIT_WATCH_H
 
+#include <stdbool.h>
+
 #include "options.h"
 
 /* Called once, by the constructor; options stay valid. Starts no thread. */
@@ -15,6 +17,27 @@ void watch_init(const struct options *options);
  * load when it is running already. Any thread, any signal handler.
  */
 void watch_start(void);
+
+static inline void watch_if(bool wanted)
+{
+    if (wanted)
+        watch_start();
+}
+
+/*
+ * The watcher goes, and counts no longer as a thread of the process when this returns; true when
+ * there was one, which the caller then starts again. For calls that change every thread's
+ * credentials, of which libc would tell its own threads alone (setuid), and for those that the
+ * kernel refuses to a process with threads (unshare, setns: user_namespaces(7)). Waits for what
+ * the watcher is doing, at most two seconds. Any thread, any signal handler.
+ */
+bool watch_leave(void);
+
+/*
+ * The watcher goes for good and hooks are deaf: the program is about to filter its system calls
+ * (seccomp(2)), and one of ours could end it. Said in the report, if anything was watched.
+ */
+void watch_retire(void);
 
 /* A record was posted: starts the watcher or wakes it at once. Any thread, any signal handler. */
 void watch_ring(void);

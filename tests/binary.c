@@ -17,6 +17,7 @@ static void listed(char *names, size_t size)
     names[0] = '\0';
 #define CALL(returns, name, parameters, kernel)                                                    \
     strncat(names, #name "\n", size - strlen(names) - 1);
+#define ALIAS(name, of) strncat(names, #name "\n", size - strlen(names) - 1);
 #include "calls.h"
 #undef CALL
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "owner.h"
+#include "slots.h"
 #include "support.h"
 #include "track.h"
 
@@ -18,7 +19,7 @@ enum { FD = 5000 }; /* a number that is no descriptor: the table does not care *
 
 static void start(void)
 {
-    cr_assert(owner_init(track_adopt));
+    cr_assert(owner_init(slots_adopt));
     track_start();
 }
 
@@ -26,7 +27,7 @@ TestSuite(slots, .init = start);
 
 static enum slot_state state_of(int fd)
 {
-    struct slot *slot = track_slot(fd);
+    struct slot *slot = slot_of(fd);
     return slot ? slot_state(atomic_load(&slot->word)) : SLOT_FREE;
 }
 
@@ -68,7 +69,7 @@ Test(slots, are_made_by_tcp_sockets_only)
 Test(slots, go_from_made_to_live_to_free)
 {
     make_live(FD);
-    cr_expect_eq(slot_how(atomic_load(&track_slot(FD)->word)), HOW_CONNECT);
+    cr_expect_eq(slot_how(atomic_load(&slot_of(FD)->word)), HOW_CONNECT);
     track_leave(FD);
     cr_expect_eq(state_of(FD), SLOT_FREE);
 }
@@ -98,7 +99,7 @@ Test(slots, of_a_listener_answer_for_what_it_accepts)
     track_socket(FD, AF_INET, SOCK_STREAM, 0);
     cr_expect(track_accept(FD, FD + 1));
     cr_expect_eq(state_of(FD + 1), SLOT_LIVE);
-    cr_expect_eq(slot_how(atomic_load(&track_slot(FD + 1)->word)), HOW_ACCEPT);
+    cr_expect_eq(slot_how(atomic_load(&slot_of(FD + 1)->word)), HOW_ACCEPT);
     cr_expect_not(track_accept(FD, -1));
 }
 
@@ -107,7 +108,7 @@ Test(slots, forget_a_close_that_nobody_saw_when_the_number_comes_again)
     make_live(FD);
     track_eof(FD);
     track_socket(FD, AF_INET, SOCK_STREAM, 0);
-    cr_expect_eq(atomic_load(&track_slot(FD)->word), SLOT_MADE);
+    cr_expect_eq(atomic_load(&slot_of(FD)->word), SLOT_MADE);
     make_live(FD);
     track_socket(FD, AF_INET, SOCK_DGRAM, 0);
     cr_expect_eq(state_of(FD), SLOT_FREE);
@@ -118,11 +119,11 @@ Test(slots, carry_what_they_know_to_a_duplicate)
     make_live(FD);
     track_eof(FD);
     cr_expect(track_copy(FD, FD + 1));
-    const uint32_t word = atomic_load(&track_slot(FD + 1)->word);
+    const uint32_t word = atomic_load(&slot_of(FD + 1)->word);
     cr_expect_eq(slot_state(word), SLOT_LIVE);
     cr_expect(word & SLOT_EOF_READ);
     cr_expect(word & SLOT_COPIED);
-    cr_expect(atomic_load(&track_slot(FD)->word) & SLOT_COPIED);
+    cr_expect(atomic_load(&slot_of(FD)->word) & SLOT_COPIED);
     cr_expect_not(track_copy(FD, FD));
     cr_expect_not(track_copy(FD + 9, FD + 2), "nothing is known of the original");
 }
@@ -130,13 +131,13 @@ Test(slots, carry_what_they_know_to_a_duplicate)
 Test(slots, are_claimed_only_when_live_and_by_one)
 {
     track_socket(FD, AF_INET, SOCK_STREAM, 0);
-    struct slot *slot = track_slot(FD);
-    cr_expect_not(track_claim(slot));
+    struct slot *slot = slot_of(FD);
+    cr_expect_not(slot_claim(slot));
     cr_assert(connect_to(FD, AF_INET));
-    cr_expect(track_claim(slot));
-    cr_expect_not(track_claim(slot));
-    track_release(slot, SLOT_BURIED, SLOT_TOLD);
-    cr_expect_not(track_claim(slot));
+    cr_expect(slot_claim(slot));
+    cr_expect_not(slot_claim(slot));
+    slot_release(slot, SLOT_BURIED, SLOT_TOLD);
+    cr_expect_not(slot_claim(slot));
     track_leave(FD);
     cr_expect_eq(atomic_load(&slot->word), SLOT_FREE);
 }
@@ -144,10 +145,10 @@ Test(slots, are_claimed_only_when_live_and_by_one)
 Test(slots, keep_a_hint_that_comes_while_they_are_claimed)
 {
     make_live(FD);
-    cr_assert(track_claim(track_slot(FD)));
+    cr_assert(slot_claim(slot_of(FD)));
     track_eof(FD);
-    track_release(track_slot(FD), SLOT_LIVE, 0);
-    cr_expect(atomic_load(&track_slot(FD)->word) & SLOT_EOF_READ);
+    slot_release(slot_of(FD), SLOT_LIVE, 0);
+    cr_expect(atomic_load(&slot_of(FD)->word) & SLOT_EOF_READ);
 }
 
 static _Atomic bool left;
@@ -167,13 +168,13 @@ static bool is_awaited(const void *slot)
 Test(slots, make_a_close_wait_until_the_claim_is_released)
 {
     make_live(FD);
-    struct slot *slot = track_slot(FD);
-    cr_assert(track_claim(slot));
+    struct slot *slot = slot_of(FD);
+    cr_assert(slot_claim(slot));
     pthread_t closer;
     cr_assert_eq(pthread_create(&closer, NULL, leave, NULL), 0);
     cr_expect(eventually(is_awaited, slot));
     cr_expect_not(atomic_load(&left));
-    track_release(slot, SLOT_LIVE, 0);
+    slot_release(slot, SLOT_LIVE, 0);
     cr_assert_eq(pthread_join(closer, NULL), 0);
     cr_expect_eq(state_of(FD), SLOT_FREE);
 }
@@ -183,12 +184,12 @@ Test(slots, know_every_number_that_the_kernel_gives)
     static const int fds[] = {0, 16383, 16384, 1048575, (1 << 30) - 1};
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
         make_live(fds[i]);
-        cr_expect_eq(track_next(fds[i]), fds[i]);
+        cr_expect_eq(slots_next(fds[i]), fds[i]);
         track_leave(fds[i]);
     }
-    cr_expect_eq(track_next(0), -1);
-    cr_expect_null(track_slot(-1));
-    cr_expect_null(track_slot(1 << 30));
+    cr_expect_eq(slots_next(0), -1);
+    cr_expect_null(slot_of(-1));
+    cr_expect_null(slot_of(1 << 30));
     track_leave(-1);
     track_socket(-1, AF_INET, SOCK_STREAM, 0);
 }
@@ -196,11 +197,11 @@ Test(slots, know_every_number_that_the_kernel_gives)
 Test(slots, are_adopted_by_a_forked_child_with_their_claims_freed)
 {
     make_live(FD);
-    cr_assert(track_claim(track_slot(FD)));
+    cr_assert(slot_claim(slot_of(FD)));
     const pid_t pid = fork();
     if (pid == 0) {
         const bool mine = owner_here();
-        const uint32_t word = atomic_load(&track_slot(FD)->word);
+        const uint32_t word = atomic_load(&slot_of(FD)->word);
         track_leave(FD); /* would wait for ever on a claim of the parent's */
         _exit(mine && slot_state(word) == SLOT_LIVE && slot_how(word) == HOW_INHERITED ? 0 : 1);
     }

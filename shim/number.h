@@ -1,0 +1,22 @@
+/*
+ * The listed calls when they come by number, through syscall(2): libuv closes like that. The real
+ * call is made in between as the program made it, since libc's function of the same name is a
+ * cancellation point and syscall is none.
+ *
+ * Any thread, any signal handler; errno is kept.
+ */
+#ifndef CLOSEWAIT_NUMBER_H
+#define CLOSEWAIT_NUMBER_H
+
+#include <stdbool.h>
+
+/* Before the call. True when the watcher has left and is wanted back after it. */
+bool number_before(long nr, const long *args);
+
+/*
+ * After the call. True when a connection came within the watcher's reach. *ret is what the call
+ * returned, and what it is to return: a bind may have been rescued.
+ */
+bool number_after(long nr, long *ret, const long *args);
+
+#endif

@@ -1,0 +1,133 @@
+/*
+ * The table: one slot a descriptor, and who may touch it when.
+ *
+ * A slot's word holds its state, which is moved by compare-and-swap only:
+ *
+ *     FREE     the number is nothing of ours
+ *     MADE     a TCP socket without a connection: the watcher passes by
+ *     LIVE     a connection, within the watcher's reach
+ *     CLAIMED  a watcher or a rescuer is looking at it, for a few system calls that do not block
+ *     BURIED   a tombstone of ours lies on the number
+ *
+ *          slot_publish       slot_connect          slot_claim
+ *     FREE -----------> MADE -------------> LIVE <--------------> CLAIMED
+ *       ^ \               |                / ^ |    slot_release     |
+ *       |  \--------------|---------------/  | |                     v
+ *       |   slot_publish  |  (accept, dup)     | |                  BURIED
+ *       +-----------------+--------------------+-+---- slot_vacate ----+
+ *
+ * A tombstone never lands on a descriptor that is not the leaked socket, whatever the order of
+ * close, dup2, accept and the watcher. It is put down only
+ *   (1) in a slot that the one who does it has CLAIMED, and
+ *   (2) after the cookie of the number was compared, under that same claim, with that of the
+ *       socket that was judged.
+ * After (2) the number can come to mean something else only by a call that closes or replaces
+ * it. Every hook of such a call ends slot_vacate before the real call begins, and slot_vacate
+ * takes no slot out of CLAIMED: it waits. So such a call is either
+ *   - over before the claim: then (2) sees another cookie, or none;
+ *   - begun after the release: then it closes the tombstone, as the program meant to close the
+ *     socket; or
+ *   - between its slot_vacate and its real call while the claim is made. But slot_vacate has left
+ *     the slot FREE, and from FREE only slot_publish leads to LIVE and so to CLAIMED, on behalf
+ *     of a number that the kernel has just given out: which it does not do before that real call
+ *     has closed it. (That is why connect moves MADE to LIVE and never publishes: another thread
+ *     may connect a number that is being closed.)
+ * Calls that no hook sees (an inline system call, io_uring) have the span from (2) to dup3 to do
+ * harm in, two system calls; that is the limit of a tool that lives in libc's callers.
+ *
+ * Nobody waits for himself or for ever: a claim is held with all signals blocked, so no handler
+ * runs on the claiming thread, and what is done under it does not block; the waiter sleeps (a
+ * real-time thread does not spin a claimer out) and holds nothing, so handlers may wait, too. A
+ * forked child frees the claims of its parent's threads (slots_adopt); a vfork child never
+ * enters (owner_here).
+ *
+ * Unless it says otherwise, a function here may be called by any thread and any signal handler,
+ * and keeps errno.
+ */
+#ifndef CLOSEWAIT_SLOTS_H
+#define CLOSEWAIT_SLOTS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum slot_state { SLOT_FREE, SLOT_MADE, SLOT_LIVE, SLOT_CLAIMED, SLOT_BURIED };
+
+enum how { HOW_CONNECT, HOW_ACCEPT, HOW_INHERITED, HOW_RECEIVED };
+
+/* Besides the state, in a slot's word. */
+enum {
+    SLOT_STATE = 7,
+    SLOT_HOW_SHIFT = 3,
+    SLOT_HOW = 7 << SLOT_HOW_SHIFT,
+    SLOT_EOF_READ = 1 << 6, /* a read returned 0; eof_cs says when */
+    SLOT_GONE = 1 << 7,     /* the watcher saw that the peer is gone; gone_cs says since when */
+    SLOT_TOLD = 1 << 8,     /* its leak was reported */
+    SLOT_COPIED = 1 << 9,   /* it was duplicated: other slots may hold the same socket */
+    SLOT_AWAITED = 1 << 10, /* somebody sleeps on the word until the claim is released */
+};
+
+/*
+ * The fields are atomic because a program that uses one descriptor from two threads makes our
+ * hooks do so as well; their order is given by the word alone, so all of them are relaxed.
+ * opened_cs and eof_cs are written by hooks; cookie, gone_cs, touched_cs, unread_bytes and due_cs
+ * by who holds the claim. Times are clock_cs().
+ */
+struct slot {
+    _Atomic uint32_t word;
+    _Atomic uint32_t opened_cs;
+    _Atomic uint64_t cookie; /* 0 until the first claim that needs it */
+    _Atomic uint32_t eof_cs;
+    _Atomic uint32_t gone_cs;
+    _Atomic uint32_t unread_bytes; /* at the last look */
+    _Atomic uint32_t due_cs;       /* when to look again, once SLOT_GONE */
+};
+_Static_assert(sizeof(struct slot) == 32, "design section 6: 32 bytes a slot");
+
+static inline enum slot_state slot_state(uint32_t word)
+{
+    return (enum slot_state)(word & SLOT_STATE);
+}
+
+static inline enum how slot_how(uint32_t word)
+{
+    return (enum how)((word & SLOT_HOW) >> SLOT_HOW_SHIFT);
+}
+
+/* The slot of fd, NULL where there never was one. */
+struct slot *slot_of(int fd);
+
+/* The word of a slot, SLOT_FREE of NULL. */
+uint32_t slot_word(struct slot *slot);
+
+/* The first descriptor >= fd whose slot is not FREE, -1 after the last. */
+int slots_next(int fd);
+
+/* From any state to FREE. Waits while the slot is claimed. */
+void slot_vacate(struct slot *slot);
+
+/*
+ * For a number that the kernel has just given out: whatever its slot says is of a close that
+ * nobody saw. To MADE or LIVE, opened at opened_cs. NULL when there is no memory: it goes
+ * untracked.
+ */
+struct slot *slot_publish(int fd, enum slot_state state, enum how how, uint32_t opened_cs);
+
+/* MADE to LIVE, and back: a connect that succeeded, or one to AF_UNSPEC. False from elsewhere. */
+bool slot_connect(struct slot *slot, uint32_t opened_cs);
+bool slot_dissolve(struct slot *slot);
+
+/* Sets a flag, if the slot is LIVE or CLAIMED. */
+void slot_flag(struct slot *slot, uint32_t flag);
+
+/*
+ * LIVE to CLAIMED; false when it was not LIVE. The caller has all signals blocked. Release with
+ * the state that follows (LIVE, MADE, FREE, BURIED) and flags to set.
+ */
+bool slot_claim(struct slot *slot);
+void slot_release(struct slot *slot, enum slot_state next, uint32_t flags);
+
+/* For a forked child that adopts the table: frees claims, marks connections as inherited. */
+void slots_adopt(void);
+
+#endif
