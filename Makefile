@@ -10,6 +10,12 @@ LIBDIR  ?= $(PREFIX)/lib
 DESTDIR ?=
 BUILD   ?= build
 
+# make M32=1 builds the shim for 32-bit programs on x86-64, under its own folder.
+ifdef M32
+BUILD  := $(BUILD)/m32
+CFLAGS += -m32 -Wno-psabi
+endif
+
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wmissing-prototypes -Werror
 BASE     := -std=gnu11 $(WARNINGS) -MMD -MP -Ishim
 
@@ -21,7 +27,7 @@ SHIM_CFLAGS  := -fPIC -fvisibility=hidden -U_FORTIFY_SOURCE -fno-stack-protector
 	-fasynchronous-unwind-tables
 SHIM_LDFLAGS := -shared -nostdlib -Wl,-soname,libclosewait.so -Wl,-z,now -Wl,-z,relro \
 	-Wl,-z,noexecstack -Wl,--exclude-libs,ALL -Wl,--as-needed
-LIBBSD_A      = $(shell $(CC) -print-file-name=libbsd.a)
+LIBBSD_A      = $(shell $(CC) $(CFLAGS) -print-file-name=libbsd.a)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
 
@@ -36,13 +42,13 @@ CLI_SHARED  := $(addprefix $(BUILD)/shim/,options.o text.o endpoint.o judge.o)
 # The tests look at all of the shim from within but for the hooks and the boot, which would make
 # the tests themselves a program under the shim.
 UNIT_OBJ    := $(filter-out $(BUILD)/shim/hooks.o $(BUILD)/shim/init.o,$(SHIM_OBJ))
-TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,leaker leaker-musl leaker-static)
+TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors leaker leaker-musl leaker-static)
 
 all: $(BUILD)/libclosewait.so $(BUILD)/closewait $(DEMO)
 
 $(BUILD)/libclosewait.so: $(SHIM_OBJ) $(BUILD)/shim/exports.map
 	$(CC) $(CFLAGS) $(SHIM_LDFLAGS) -Wl,--version-script=$(BUILD)/shim/exports.map $(LDFLAGS) \
-		-o $@ $(SHIM_OBJ) $(LIBBSD_A)
+		-o $@ $(SHIM_OBJ) $(LIBBSD_A) -lgcc $(if $(M32),-l:libc_nonshared.a)
 
 # The names that the shim exports are those of its list of calls, and no other.
 $(BUILD)/shim/exports.map: shim/calls.h
@@ -63,6 +69,22 @@ $(BUILD)/tests/closewait-tests: $(TEST_OBJ) $(UNIT_OBJ) $(BUILD)/cli/preload.o
 
 $(BUILD)/tests/leaker: $(BUILD)/tests/programs/leaker.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
+
+# A program under the shim that can see its table: the shim is linked in.
+$(BUILD)/tests/doors: $(BUILD)/tests/programs/doors.o $(SHIM_OBJ)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBBSD_A)
+
+# A watcher that sweeps all the time, and for a sanitizer a thread that it knows.
+STORM_OBJ := $(BUILD)/tests/programs/storm.o $(BUILD)/tests/storm-watch.o \
+	$(filter-out $(BUILD)/shim/watch.o $(if $(SANITIZE),$(BUILD)/shim/thread.o),$(SHIM_OBJ)) \
+	$(if $(SANITIZE),$(BUILD)/tests/programs/pthread_thread.o)
+
+$(BUILD)/tests/storm-watch.o: shim/watch.c
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(CFLAGS) $(SHIM_CFLAGS) -DSWEEP_MS=1 -c -o $@ $<
+
+$(BUILD)/tests/storm: $(STORM_OBJ)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBBSD_A) -lpthread
 
 # The same program twice more: one that the shim can be loaded into, one that it cannot.
 $(BUILD)/tests/leaker-musl: tests/programs/leaker.c
@@ -87,6 +109,19 @@ demo: all
 
 test: all $(BUILD)/tests/closewait-tests $(TEST_PROGRAMS)
 	BUILD=$(BUILD) $(BUILD)/tests/closewait-tests --timeout 120
+
+# 8 threads that reuse numbers as fast as they can, plain and under each sanitizer.
+STORM = CLOSEWAIT_OPTIONS=action=close,grace=1ms,output=/dev/null
+SECONDS ?= 20
+sanitized = $(MAKE) BUILD=$(BUILD)/$(1) CC=clang SANITIZE=$(1) \
+	CFLAGS='-O1 -g -fsanitize=$(2) -fno-sanitize-recover=all' $(BUILD)/$(1)/tests/storm && \
+	$(STORM) $(BUILD)/$(1)/tests/storm $(SECONDS)
+
+stress: $(BUILD)/tests/storm
+	$(STORM) $(BUILD)/tests/storm $(SECONDS)
+	$(call sanitized,asan,address)
+	$(call sanitized,ubsan,undefined)
+	$(call sanitized,tsan,thread)
 
 # Both compilers without a warning, the formatter, the linters. The tests of clang are only built.
 lint: deps-lint
@@ -122,6 +157,6 @@ $(BUILD)/shim/exports.map $(TEST_PROGRAMS): | $(NEEDS)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
-.PHONY: all demo test lint install uninstall clean deps deps-demo deps-test deps-lint
+.PHONY: all demo test stress lint install uninstall clean deps deps-demo deps-test deps-lint
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -23,20 +23,21 @@
 /* How a socket comes to be, and whose it is. */
 CALL(int, socket, (int domain, int type, int protocol), raw3(SYS_socket, domain, type, protocol))
 CALL(int, connect, (int fd, const struct sockaddr *addr, socklen_t len),
-     raw3(SYS_connect, fd, (long)addr, len))
+     raw3(SYS_connect, fd, (long)addr, (long)len))
 CALL(int, accept, (int fd, struct sockaddr *addr, socklen_t *len),
      raw4(SYS_accept4, fd, (long)addr, (long)len, 0))
 CALL(int, accept4, (int fd, struct sockaddr *addr, socklen_t *len, int flags),
      raw4(SYS_accept4, fd, (long)addr, (long)len, flags))
 CALL(int, bind, (int fd, const struct sockaddr *addr, socklen_t len),
-     raw3(SYS_bind, fd, (long)addr, len))
+     raw3(SYS_bind, fd, (long)addr, (long)len))
 CALL(int, listen, (int fd, int backlog), raw2(SYS_listen, fd, backlog))
 
 /* How a descriptor's number comes to mean something else. */
 CALL(int, close, (int fd), raw1(SYS_close, fd))
 CALL(int, close_range, (unsigned int first, unsigned int last, int flags),
      raw3(SYS_close_range, (long)first, (long)last, flags))
-CALL(void, closefrom, (int first), raw3(SYS_close_range, first < 0 ? 0 : first, UINT32_MAX, 0))
+CALL(void, closefrom, (int first),
+     raw3(SYS_close_range, first < 0 ? 0 : first, (long)UINT32_MAX, 0))
 CALL(int, dup, (int from), raw1(SYS_dup, from))
 CALL(int, dup2, (int from, int fd), raw_dup2(from, fd))
 CALL(int, dup3, (int from, int fd, int flags), raw3(SYS_dup3, from, fd, flags))

@@ -34,7 +34,8 @@ static inline uint32_t clock_age_ms(uint32_t then_cs, uint64_t now)
 
 static inline void clock_sleep_ms(uint32_t ms)
 {
-    const struct timespec wait = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    const struct timespec wait = {.tv_sec = (time_t)(ms / 1000),
+                                  .tv_nsec = (long)(ms % 1000) * 1000000};
     raw2(SYS_nanosleep, (long)&wait, 0);
 }
 

@@ -98,6 +98,9 @@ bool number_after(long nr, long *ret, const long *args)
     case SYS_dup3:
         return track_copy((int)a, (int)*ret);
     case SYS_fcntl:
+#ifdef SYS_fcntl64
+    case SYS_fcntl64:
+#endif
         return (b == F_DUPFD || b == F_DUPFD_CLOEXEC) && track_copy((int)a, (int)*ret);
     case SYS_read:
     case SYS_readv:

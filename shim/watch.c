@@ -25,7 +25,10 @@
  * that a close can meet. Polling unclaimed would hold a reference on the file, and a bind right
  * after the program's close could find the port still taken.
  */
-enum { SWEEP_MS = 200, BATCH = 128, RETRY_MS = 1000, FINISH_MS = 1000, LEAVE_MS = 2000 };
+#ifndef SWEEP_MS /* the stress test makes it 1 */
+#define SWEEP_MS 200
+#endif
+enum { BATCH = 128, RETRY_MS = 1000, FINISH_MS = 1000, LEAVE_MS = 2000 };
 
 static const struct options *rules;
 
@@ -61,8 +64,10 @@ static void wake(_Atomic uint32_t *word)
 /* Sleeps while *word is seen; for ever when ms is 0. */
 static void sleep_on(_Atomic uint32_t *word, uint32_t seen, uint32_t ms)
 {
-    const struct timespec timeout = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-    raw4(SYS_futex, (long)word, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, seen, ms ? (long)&timeout : 0);
+    const struct timespec timeout = {.tv_sec = (time_t)(ms / 1000),
+                                     .tv_nsec = (long)(ms % 1000) * 1000000};
+    raw4(SYS_futex, (long)word, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, (long)seen,
+         ms ? (long)&timeout : 0);
 }
 
 /* True when another descriptor of the same socket was told of: one socket is one leak. */
