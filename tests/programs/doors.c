@@ -43,9 +43,11 @@ static void must_(int holds, const char *what)
 /* The call fails as it does without us: -1, with this errno. */
 #define must_fail(call, why) (errno = 0, must((call) == -1), must(errno == (why)))
 
+/* A slot that the watcher is looking at just now is a live one. */
 static enum slot_state state(int fd)
 {
-    return slot_state(slot_word(slot_of(fd)));
+    const enum slot_state now = slot_state(slot_word(slot_of(fd)));
+    return now == SLOT_CLAIMED ? SLOT_LIVE : now;
 }
 
 static int eof_read(int fd)
