@@ -42,7 +42,8 @@ CLI_SHARED  := $(addprefix $(BUILD)/shim/,options.o text.o endpoint.o judge.o)
 # The tests look at all of the shim from within but for the hooks and the boot, which would make
 # the tests themselves a program under the shim.
 UNIT_OBJ    := $(filter-out $(BUILD)/shim/hooks.o $(BUILD)/shim/init.o,$(SHIM_OBJ))
-TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors leaker leaker-musl leaker-static)
+TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors storm leaker leaker-musl leaker-static \
+	leaker-fortified leaker-lfs leaker-tsan early.so)
 
 all: $(BUILD)/libclosewait.so $(BUILD)/closewait $(DEMO)
 
@@ -94,9 +95,30 @@ $(BUILD)/tests/leaker-musl: tests/programs/leaker.c
 $(BUILD)/tests/leaker-static: $(BUILD)/tests/programs/leaker.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -static -o $@ $<
 
+# And as distributions build: with checked reads, and with 64-bit file offsets.
+$(BUILD)/tests/leaker-fortified: tests/programs/leaker.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(WARNINGS) -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -o $@ $<
+
+$(BUILD)/tests/leaker-lfs: tests/programs/leaker.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(WARNINGS) -O2 -D_FILE_OFFSET_BITS=64 -o $@ $<
+
+$(BUILD)/tests/leaker-tsan: tests/programs/leaker.c
+	@mkdir -p $(@D)
+	gcc -std=gnu11 $(WARNINGS) -O1 -fsanitize=thread -o $@ $<
+
+# A library that has sockets in its constructor and its destructor.
+$(BUILD)/tests/early.so: tests/programs/early.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(WARNINGS) -O2 -fPIC -shared -o $@ $<
+
 $(BUILD)/shim/%.o: shim/%.c
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(CFLAGS) $(SHIM_CFLAGS) -c -o $@ $<
+
+# Or the compiler would find a call of memcpy in the loop that is memcpy.
+$(BUILD)/shim/memory.o: BASE += -fno-builtin -fno-tree-loop-distribute-patterns
 
 $(BUILD)/cli/preload.o: BASE += -DLIBDIR='"$(LIBDIR)"'
 

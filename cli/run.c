@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,7 +23,7 @@
 #include "preload.h"
 #include "verbs.h"
 
-enum { HELLO_PATIENCE_MS = 5000, OPTIONS_SIZE = 8192 };
+enum { HELLO_PATIENCE_MS = 5000, REFUSED_PATIENCE_MS = 300, OPTIONS_SIZE = 8192 };
 
 struct run {
     char shim[PATH_MAX];
@@ -31,6 +32,7 @@ struct run {
     int hello[2];               /* the shim writes its pid here; see say_hello in shim/init.c */
     int failure[2];             /* the errno of an exec that failed */
     sigset_t mask;              /* ours before, and the program's */
+    struct sigaction child;     /* what SIGCHLD did before, and does in the program */
     int signals;                /* the signalfd of what we pass on */
     pid_t pid;
     bool greeted;
@@ -119,8 +121,11 @@ static void preload(const struct run *run)
         return;
     setenv("LD_PRELOAD", value, 1);
     free(value);
-    char hello[64];
-    snprintf(hello, sizeof(hello), "/proc/%d/fd/%d", (int)getppid(), run->hello[1]);
+    struct stat pipe = {0};
+    fstat(run->hello[1], &pipe);
+    char hello[96];
+    snprintf(hello, sizeof(hello), "/proc/%d/fd/%d %lu", (int)getppid(), run->hello[1],
+             (unsigned long)pipe.st_ino);
     setenv("CLOSEWAIT_HELLO", hello, 1);
     if (run->options[0])
         setenv("CLOSEWAIT_OPTIONS", run->options, 1);
@@ -129,6 +134,7 @@ static void preload(const struct run *run)
 static _Noreturn void become(const struct run *run, char **argv)
 {
     preload(run);
+    sigaction(SIGCHLD, &run->child, NULL);
     sigprocmask(SIG_SETMASK, &run->mask, NULL);
     execvp(argv[0], argv);
     const int why = errno;
@@ -146,6 +152,8 @@ static bool catch_signals(struct run *run)
     for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
         sigdelset(&passed, ours[i]);
     sigprocmask(SIG_BLOCK, &passed, &run->mask);
+    /* Ignored, which is inherited, it would never come, and no status with it (wait(2)). */
+    sigaction(SIGCHLD, &(struct sigaction){.sa_handler = SIG_DFL}, &run->child);
     run->signals = signalfd(-1, &passed, SFD_CLOEXEC);
     return run->signals >= 0;
 }
@@ -188,22 +196,30 @@ static void warn_unwatched(struct run *run, const char *program)
 }
 
 /*
- * A signal from the terminal (SI_KERNEL) went to the whole foreground group, the program in it;
- * one that somebody sent went to us alone.
+ * A signal from the terminal (SI_KERNEL) went to the whole foreground group, the program in it,
+ * but for the hang-up that only the leader of the session gets; one that somebody sent went to us.
  */
+static bool went_to_us_alone(const struct signalfd_siginfo *info)
+{
+    return info->ssi_code <= 0 || (info->ssi_signo == SIGHUP && getsid(0) == getpid());
+}
+
 static void pass_signals_on(const struct run *run)
 {
     struct signalfd_siginfo info;
     if (read(run->signals, &info, sizeof(info)) == sizeof(info) && info.ssi_signo != SIGCHLD &&
-        info.ssi_code <= 0)
+        went_to_us_alone(&info))
         kill(run->pid, (int)info.ssi_signo);
 }
 
-/* True when the program has ended. When it was stopped, we stop with it: the shell waits for us. */
+/*
+ * True when the program has ended. When job control stopped it, we stop with it, as the shell
+ * expects, which wakes both; who stops it alone (SIGSTOP) wakes it alone.
+ */
 static bool ended(const struct run *run, int *status)
 {
     const pid_t pid = waitpid(run->pid, status, WNOHANG | WUNTRACED);
-    if (pid == run->pid && WIFSTOPPED(*status))
+    if (pid == run->pid && WIFSTOPPED(*status) && WSTOPSIG(*status) != SIGSTOP)
         kill(getpid(), SIGSTOP);
     return pid == run->pid && (WIFEXITED(*status) || WIFSIGNALED(*status));
 }
@@ -213,7 +229,9 @@ static int attend(struct run *run, const char *program)
     struct pollfd polled = {.fd = run->signals, .events = POLLIN};
     int status = 0;
     while (!ended(run, &status)) {
-        const int ready = poll(&polled, 1, run->greeted || run->warned ? -1 : HELLO_PATIENCE_MS);
+        hear_hello(run);
+        const int patience_ms = run->refusal ? REFUSED_PATIENCE_MS : HELLO_PATIENCE_MS;
+        const int ready = poll(&polled, 1, run->greeted || run->warned ? -1 : patience_ms);
         if (ready > 0)
             pass_signals_on(run);
         else if (ready == 0)
@@ -243,7 +261,5 @@ int verb_run(int argc, char **argv)
     if (status)
         return status;
     fcntl(run.hello[0], F_SETFL, O_NONBLOCK);
-    if (run.refusal)
-        warn_unwatched(&run, argv[at]);
     return attend(&run, argv[at]);
 }

@@ -75,6 +75,9 @@ CALL(ssize_t, __recvfrom_chk,
      len > size ? -EFAULT
                 : raw6(SYS_recvfrom, fd, (long)buf, (long)len, flags, (long)addr, (long)addr_len))
 
+/* A child that adopts the table at once: one of its own vfork children must not do it first. */
+CALL(pid_t, fork, (void), late_fork())
+
 /* Any of these, by number. */
 CALL(long, syscall, (long nr, long a, long b, long c, long d, long e, long f),
      raw6(nr, a, b, c, d, e, f))
@@ -107,6 +110,7 @@ ALIAS(__close, close)
 ALIAS(__connect, connect)
 ALIAS(__dup2, dup2)
 ALIAS(__fcntl, fcntl)
+ALIAS(__fork, fork)
 ALIAS(__read, read)
 ALIAS(__recv, recv)
 ALIAS(_IO_fclose, fclose)

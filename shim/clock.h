@@ -10,11 +10,14 @@
 
 #include "raw.h"
 
-/* Any thread, any signal handler: clock_gettime is async-signal-safe (signal-safety(7)). */
+/*
+ * Any thread, any signal handler. Not libc's clock_gettime: a sanitizer's or libfaketime's would
+ * be called in its place, and uses thread-local storage, which the watcher has none of.
+ */
 static inline uint64_t clock_ms(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    struct timespec now = {0};
+    raw2(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 

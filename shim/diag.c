@@ -141,32 +141,39 @@ static struct holder holder_of(const struct inet_diag_msg *msg)
     return holder;
 }
 
-/* Of several that hold the port, the one to name first: ours, then a live one, then the kernel's.
+/*
+ * Of several that hold the port, the one to name: a listener before a connection, one of the
+ * wanted family before another (a [::] may be for IPv6 alone), then ours, then a live one.
  */
-static int weight(enum holder_kind kind)
+static int weight(const struct inet_diag_msg *msg, const struct endpoint *wanted,
+                  enum holder_kind kind)
 {
-    static const int weights[] = {[HOLDER_UNKNOWN] = 0,
-                                  [HOLDER_CLOSING] = 1,
-                                  [HOLDER_TIME_WAIT] = 2,
-                                  [HOLDER_OTHER] = 3,
-                                  [HOLDER_SELF] = 4};
-    return weights[kind];
+    static const int kinds[] = {[HOLDER_UNKNOWN] = 0,
+                                [HOLDER_CLOSING] = 1,
+                                [HOLDER_TIME_WAIT] = 2,
+                                [HOLDER_OTHER] = 3,
+                                [HOLDER_SELF] = 4};
+    const struct endpoint source = source_of(msg);
+    return kinds[kind] + (source.family == wanted->family ? 10 : 0) +
+           (msg->idiag_state == TCP_LISTEN ? 20 : 0) + 1;
 }
 
 static void weigh(const struct inet_diag_msg *msg, const struct endpoint *wanted,
-                  struct holder *holder)
+                  struct holder *holder, int *heaviest)
 {
     const struct endpoint source = source_of(msg);
     if (!endpoint_conflict(&source, wanted))
         return;
     const struct holder found = holder_of(msg);
-    if (weight(found.kind) > weight(holder->kind) ||
-        (found.kind == HOLDER_TIME_WAIT && holder->kind == HOLDER_TIME_WAIT &&
-         found.left_ms > holder->left_ms))
+    const int heavy = weight(msg, wanted, found.kind);
+    if (heavy > *heaviest || (heavy == *heaviest && found.left_ms > holder->left_ms)) {
+        *heaviest = heavy;
         *holder = found;
+    }
 }
 
-static void weigh_family(uint8_t family, const struct endpoint *wanted, struct holder *holder)
+static void weigh_family(uint8_t family, const struct endpoint *wanted, struct holder *holder,
+                         int *heaviest)
 {
     struct request request = request_for(family, NLM_F_DUMP);
     request.body.id.idiag_sport = htons(wanted->port);
@@ -181,7 +188,7 @@ static void weigh_family(uint8_t family, const struct endpoint *wanted, struct h
                 raw1(SYS_close, fd);
                 return;
             }
-            weigh(NLMSG_DATA(header), wanted, holder);
+            weigh(NLMSG_DATA(header), wanted, holder, heaviest);
         }
     }
     raw1(SYS_close, fd);
@@ -190,7 +197,8 @@ static void weigh_family(uint8_t family, const struct endpoint *wanted, struct h
 struct holder diag_holder(const struct endpoint *wanted)
 {
     struct holder holder = {.kind = HOLDER_UNKNOWN};
-    weigh_family(AF_INET, wanted, &holder);
-    weigh_family(AF_INET6, wanted, &holder);
+    int heaviest = 0;
+    weigh_family(AF_INET, wanted, &holder, &heaviest);
+    weigh_family(AF_INET6, wanted, &holder, &heaviest);
     return holder;
 }

@@ -11,6 +11,7 @@
 #include <linux/prctl.h>
 
 #include "number.h"
+#include "owner.h"
 #include "real.h"
 #include "rescue.h"
 #include "track.h"
@@ -19,7 +20,7 @@
 #pragma GCC visibility push(default)
 
 #define CALL(returns, name, parameters, kernel) returns name parameters;
-#define ALIAS(name, of)                         extern __typeof__(of) name __attribute__((alias(#of)));
+#define ALIAS(name, of)                         __asm__(".globl " #name "\n\t.set " #name ", " #of);
 #include "calls.h"
 #undef ALIAS
 #undef CALL
@@ -149,7 +150,7 @@ ssize_t read(int fd, void *buf, size_t len)
 {
     const ssize_t n = real.read(fd, buf, len);
     if (n == 0 && len > 0)
-        track_eof(fd);
+        watch_if(track_eof(fd));
     return n;
 }
 
@@ -157,7 +158,7 @@ ssize_t readv(int fd, const struct iovec *iov, int n_iov)
 {
     const ssize_t n = real.readv(fd, iov, n_iov);
     if (n == 0 && iov_has_room(iov, n_iov))
-        track_eof(fd);
+        watch_if(track_eof(fd));
     return n;
 }
 
@@ -165,7 +166,7 @@ ssize_t recv(int fd, void *buf, size_t len, int flags)
 {
     const ssize_t n = real.recv(fd, buf, len, flags);
     if (n == 0 && len > 0)
-        track_eof(fd);
+        watch_if(track_eof(fd));
     return n;
 }
 
@@ -174,7 +175,7 @@ ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *addr
 {
     const ssize_t n = real.recvfrom(fd, buf, len, flags, addr, addr_len);
     if (n == 0 && len > 0)
-        track_eof(fd);
+        watch_if(track_eof(fd));
     return n;
 }
 
@@ -182,7 +183,7 @@ ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 {
     const ssize_t n = real.recvmsg(fd, msg, flags);
     if (n == 0 && msg_has_room(msg))
-        track_eof(fd);
+        watch_if(track_eof(fd));
     watch_if(track_received(msg, n));
     return n;
 }
@@ -190,7 +191,7 @@ ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 int recvmmsg(int fd, struct mmsghdr *msgs, unsigned int n_msgs, int flags, struct timespec *timeout)
 {
     const int n = real.recvmmsg(fd, msgs, n_msgs, flags, timeout);
-    track_eof_each(fd, msgs, n);
+    watch_if(track_eof_each(fd, msgs, n));
     watch_if(track_received_each(msgs, n));
     return n;
 }
@@ -199,7 +200,7 @@ ssize_t splice(int in, loff_t *in_at, int out, loff_t *out_at, size_t len, unsig
 {
     const ssize_t n = real.splice(in, in_at, out, out_at, len, flags);
     if (n == 0 && len > 0)
-        track_eof(in);
+        watch_if(track_eof(in));
     return n;
 }
 
@@ -207,7 +208,7 @@ ssize_t __read_chk(int fd, void *buf, size_t len, size_t size)
 {
     const ssize_t n = real.__read_chk(fd, buf, len, size);
     if (n == 0 && len > 0)
-        track_eof(fd);
+        watch_if(track_eof(fd));
     return n;
 }
 
@@ -215,7 +216,7 @@ ssize_t __recv_chk(int fd, void *buf, size_t len, size_t size, int flags)
 {
     const ssize_t n = real.__recv_chk(fd, buf, len, size, flags);
     if (n == 0 && len > 0)
-        track_eof(fd);
+        watch_if(track_eof(fd));
     return n;
 }
 
@@ -224,8 +225,16 @@ ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t size, int flags, st
 {
     const ssize_t n = real.__recvfrom_chk(fd, buf, len, size, flags, addr, addr_len);
     if (n == 0 && len > 0)
-        track_eof(fd);
+        watch_if(track_eof(fd));
     return n;
+}
+
+pid_t fork(void)
+{
+    const pid_t pid = real.fork();
+    if (pid == 0)
+        owner_here();
+    return pid;
 }
 
 long syscall(long nr, long a, long b, long c, long d, long e, long f)

@@ -2,9 +2,13 @@
  * Boot, fork and exit: which part comes up when. The order is the table's.
  */
 #define _GNU_SOURCE
+#include <bsd/stdlib.h>
+#include <bsd/string.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/stat.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/auxv.h>
 
 #include "options.h"
@@ -21,20 +25,37 @@
 
 static struct options options;
 
+/* The path may be another file's by now: the command is gone, or its pid is another's. */
+static bool is_pipe(int folder, const char *path, uint64_t inode)
+{
+    struct statx stat = {0};
+    return raw5(SYS_statx, folder, (long)path, AT_EMPTY_PATH, STATX_TYPE | STATX_INO,
+                (long)&stat) == 0 &&
+           S_ISFIFO(stat.stx_mode) && stat.stx_ino == inode;
+}
+
 /*
- * The command asks whether we are really there: a byte into its pipe, named by a path since a
- * descriptor would be one more in the host. Every process below it says so, and none waits.
+ * The command asks whether we are really there: our pid into its pipe, which is named by a path,
+ * since a descriptor would be one more in the host, and by its inode. Every process below it says
+ * so, and none waits.
  */
 static bool say_hello(void)
 {
-    const char *path = getenv("CLOSEWAIT_HELLO");
-    if (!path)
+    const char *hello = getenv("CLOSEWAIT_HELLO");
+    const char *space = hello ? strchr(hello, ' ') : NULL;
+    char path[64];
+    if (!space || space - hello >= (long)sizeof(path))
+        return true;
+    strlcpy(path, hello, (size_t)(space - hello) + 1);
+    const uint64_t inode = (uint64_t)strtonum(space + 1, 1, INT64_MAX, NULL);
+    if (!is_pipe(AT_FDCWD, path, inode))
         return true;
     const long fd = raw4(SYS_openat, AT_FDCWD, (long)path, O_WRONLY | O_NONBLOCK | O_CLOEXEC, 0);
-    if (fd < 0)
+    if (raw_failed(fd))
         return true;
     const int pid = (int)raw0(SYS_getpid);
-    raw3(SYS_write, fd, (long)&pid, sizeof(pid));
+    if (is_pipe((int)fd, "", inode))
+        raw3(SYS_write, fd, (long)&pid, sizeof(pid));
     raw1(SYS_close, fd);
     return true;
 }

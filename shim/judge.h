@@ -29,7 +29,6 @@ enum leak_class {
 
 /* What the facts do not tell and we remember. Ages in ms; UINT32_MAX for never. */
 struct history {
-    bool connected;      /* there was a connection: accepted, or its handshake was seen */
     bool eof_read;       /* the program read the end of stream */
     bool port_wanted;    /* the program asks for its port at this moment: grace is over */
     uint32_t gone_ms;    /* since the FIN, or since it was first seen in CLOSE */
@@ -44,10 +43,13 @@ struct ruling {
 };
 
 /*
- * Times that the kernel gives are in jiffies, of 10 ms at the most (CONFIG_HZ): a send and a FIN
- * this close together have no order.
+ * Times that the kernel gives are in jiffies, of 10 ms at the most (CONFIG_HZ): two that are this
+ * close together have no order. And an answer that was sent after the FIN, and acknowledged
+ * before we first looked, makes the FIN look younger than the answer, by a round trip and a
+ * delayed acknowledgement (TCP_DELACK_MAX is 200 ms): a send this much older than the FIN may
+ * have been one.
  */
-enum { JUDGE_SLACK_MS = 20, JUDGE_NEVER_MS = UINT32_MAX / 10 };
+enum { JUDGE_SLACK_MS = 20, JUDGE_ORDER_MS = 250, JUDGE_NEVER_MS = UINT32_MAX / 10 };
 
 struct ruling judge(const struct facts *facts, const struct history *history,
                     const struct options *options);

@@ -2,8 +2,9 @@
 #include "kernel.h"
 
 #include <linux/sockios.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -35,6 +36,14 @@ static uint32_t queue_bytes(int fd, unsigned long which)
     return raw3(SYS_ioctl, fd, (long)which, (long)&bytes) == 0 ? (uint32_t)bytes : 0;
 }
 
+static bool error_waits(int fd)
+{
+    struct pollfd polled = {.fd = fd};
+    const struct timespec at_once = {0};
+    return raw5(SYS_ppoll, (long)&polled, 1, (long)&at_once, 0, 0) == 1 &&
+           (polled.revents & POLLERR);
+}
+
 bool kernel_facts(int fd, struct facts *facts)
 {
     struct tcp_info info = {0};
@@ -43,6 +52,8 @@ bool kernel_facts(int fd, struct facts *facts)
     *facts = (struct facts){
         .state = info.tcpi_state,
         .handshake = info.tcpi_rtt > 0,
+        .error = error_waits(fd),
+        .sent = info.tcpi_data_segs_out > 0,
         .unread_bytes = queue_bytes(fd, SIOCINQ),
         .unsent_bytes = queue_bytes(fd, SIOCOUTQ),
         .sent_ms = info.tcpi_last_data_sent,

@@ -35,14 +35,19 @@ static bool peer_gone(const struct facts *facts)
 static void note_gone(struct slot *slot, const struct facts *facts, uint64_t now)
 {
     const uint32_t open_ms = clock_age_ms(get(&slot->opened_cs), now);
-    const uint32_t gone_ms = facts->state == TCP_CLOSE_WAIT ? least(facts->heard_ms, open_ms) : 0;
+    uint32_t gone_ms = facts->state == TCP_CLOSE_WAIT ? least(facts->heard_ms, open_ms) : 0;
+    if (get(&slot->word) & SLOT_EOF_READ) {
+        const uint32_t eof_ms = clock_age_ms(get(&slot->eof_cs), now);
+        const bool answered = facts->sent && facts->sent_ms <= eof_ms;
+        if (eof_ms <= gone_ms + JUDGE_SLACK_MS || answered)
+            gone_ms = gone_ms > eof_ms ? gone_ms : eof_ms;
+        else /* before the FIN: our own SHUT_RD reads 0, too */
+            atomic_fetch_and_explicit(&slot->word, ~(uint32_t)SLOT_EOF_READ, memory_order_relaxed);
+    }
     set(&slot->gone_cs, clock_cs(now - gone_ms + 9));
     set(&slot->unread_bytes, facts->unread_bytes);
-    uint32_t flags = SLOT_GONE;
-    /* A 0 that was read before the FIN was no end of stream: our own SHUT_RD gives it too. */
-    if (clock_age_ms(get(&slot->eof_cs), now) > gone_ms + JUDGE_SLACK_MS)
-        atomic_fetch_and_explicit(&slot->word, ~(uint32_t)SLOT_EOF_READ, memory_order_relaxed);
-    atomic_fetch_or_explicit(&slot->word, flags, memory_order_relaxed);
+    set(&slot->due_cs, clock_cs(now));
+    atomic_fetch_or_explicit(&slot->word, SLOT_GONE, memory_order_relaxed);
 }
 
 static struct history history_of(struct slot *slot, const struct facts *facts, uint64_t now)
@@ -52,7 +57,6 @@ static struct history history_of(struct slot *slot, const struct facts *facts, u
     const uint32_t eof_ms =
         word & SLOT_EOF_READ ? clock_age_ms(get(&slot->eof_cs), now) : UINT32_MAX;
     return (struct history){
-        .connected = slot_how(word) == HOW_ACCEPT,
         .eof_read = word & SLOT_EOF_READ,
         .gone_ms = clock_age_ms(get(&slot->gone_cs), now),
         .touched_ms = read_on ? 0 : eof_ms,
@@ -78,6 +82,7 @@ static struct leak leak_of(int fd, struct slot *slot, const struct facts *facts,
         .open_ms = clock_age_ms(get(&slot->opened_cs), now),
         .unread_bytes = facts->unread_bytes,
         .unsent_bytes = facts->unsent_bytes,
+        .error = facts->error,
         .local = kernel_local(fd),
         .peer = kernel_peer(fd),
         .cookie = atomic_load_explicit(&slot->cookie, memory_order_relaxed),
@@ -123,7 +128,8 @@ bool look_at_wanted(int fd, struct slot *slot, const struct options *options, st
     struct history history;
     if (!see(fd, slot, now, &facts, &history))
         return false;
-    history.port_wanted = true;
+    /* A server's bind says nothing of the connections that it has accepted on that port. */
+    history.port_wanted = slot_how(get(&slot->word)) == HOW_CONNECT;
     rule(fd, slot, &facts, &history, options, now, look);
     return true;
 }

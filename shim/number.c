@@ -52,20 +52,17 @@ bool number_before(long nr, const long *args)
 static bool read_by_number(long nr, long ret, long a, long b, long c)
 {
     const bool room = nr == SYS_readv ? iov_has_room((const struct iovec *)b, (int)c) : c != 0;
-    if (ret == 0 && room)
-        track_eof((int)a);
-    return false;
+    return ret == 0 && room && track_eof((int)a);
 }
 
 static bool received_by_number(long nr, long ret, long a, long b)
 {
     if (nr == SYS_recvmmsg) {
-        track_eof_each((int)a, (const struct mmsghdr *)b, (int)ret);
-        return track_received_each((const struct mmsghdr *)b, (int)ret);
+        const bool news = track_eof_each((int)a, (const struct mmsghdr *)b, (int)ret);
+        return track_received_each((const struct mmsghdr *)b, (int)ret) || news;
     }
-    if (ret == 0 && msg_has_room((const struct msghdr *)b))
-        track_eof((int)a);
-    return track_received((const struct msghdr *)b, ret);
+    const bool news = ret == 0 && msg_has_room((const struct msghdr *)b) && track_eof((int)a);
+    return track_received((const struct msghdr *)b, ret) || news;
 }
 
 bool number_after(long nr, long *ret, const long *args)

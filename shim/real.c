@@ -71,6 +71,12 @@ static long late_freopen(const char *name, const char *path, const char *mode, F
     return libcs ? (long)libcs(path, mode, stream) : 0;
 }
 
+static long late_fork(void)
+{
+    pid_t (*const libcs)(void) = (pid_t(*)(void))find("fork");
+    return libcs ? libcs() : -ENOSYS;
+}
+
 static long late_quick_exit(int status)
 {
     void (*const libcs)(int) = (void (*)(int))find("quick_exit");

@@ -47,8 +47,8 @@ static long tombstone_for(int fd)
 
 /*
  * For three system calls the tombstone has a number of its own, the lowest free one: there is no
- * call that makes a socket on a given number. A program that counts on open() returning a number
- * that another of its threads closes in these microseconds already has that race with itself.
+ * call that makes a socket on a given number. A program that closes a number and counts on its
+ * next open() to get the same one can miss it in these microseconds. README names this limit.
  */
 int reap_bury(int fd, uint64_t cookie)
 {

@@ -24,6 +24,7 @@ struct leak {
     uint32_t open_ms;
     uint32_t unread_bytes;
     uint32_t unsent_bytes;
+    bool error; /* one waits to be read */
     struct endpoint local;
     struct endpoint peer;
     uint64_t cookie;

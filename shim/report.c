@@ -8,7 +8,9 @@
 #include <string.h>
 #include <sys/prctl.h>
 
+#include "kernel.h"
 #include "raw.h"
+#include "signals.h"
 #include "text.h"
 
 enum { RECORD_SIZE = 4096, PORTS_REMEMBERED = 16 };
@@ -47,7 +49,8 @@ static bool stderr_is_ours(void)
 void report_init(void)
 {
     raw2(SYS_prctl, PR_GET_NAME, (long)comm);
-    if (!stat_of(2, &stderr_at_start))
+    /* inetd gives a server its connection as standard error: that is the client's. */
+    if (!stat_of(2, &stderr_at_start) || kernel_is_tcp(2))
         stderr_at_start = (struct statx){0};
 }
 
@@ -59,8 +62,9 @@ void report_start(const struct options *options)
 /* A planted symbolic link is not followed (O_NOFOLLOW); a record is appended in one piece. */
 static bool write_file(const char *path, const struct text *text)
 {
-    const long fd = raw4(SYS_openat, AT_FDCWD, (long)path,
-                         O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+    const long fd =
+        raw4(SYS_openat, AT_FDCWD, (long)path,
+             O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600);
     if (fd < 0)
         return false;
     const long written = raw3(SYS_write, fd, (long)text->at, (long)text->len);
@@ -68,13 +72,37 @@ static bool write_file(const char *path, const struct text *text)
     return written == (long)text->len;
 }
 
+/* A pipe that nobody reads must not keep the watcher: a record fits where POLLOUT is (pipe(7)). */
+static bool write_stderr(const struct text *text)
+{
+    struct pollfd polled = {.fd = 2, .events = POLLOUT};
+    const struct timespec patience = {.tv_nsec = 500000000};
+    return stderr_is_ours() && raw5(SYS_ppoll, (long)&polled, 1, (long)&patience, 0, 0) == 1 &&
+           (polled.revents & POLLOUT) &&
+           raw3(SYS_write, 2, (long)text->at, (long)text->len) == (long)text->len;
+}
+
+/* Where the reports should have gone nobody will look for the reason that they did not. */
+static void tell_lost_output(void)
+{
+    static bool told;
+    if (told)
+        return;
+    told = true;
+    report_complain("cannot write to the file of the option output (no folder, no space, no "
+                    "permission, or a symbolic link): reports are lost");
+}
+
 static void write_out(const struct text *text)
 {
-    const bool written = rules && rules->output[0]
-                             ? write_file(rules->output, text)
-                             : stderr_is_ours() && raw3(SYS_write, 2, (long)text->at,
-                                                        (long)text->len) == (long)text->len;
-    counts.unwritten += !written;
+    if (!rules->output[0]) {
+        counts.unwritten += !write_stderr(text);
+        return;
+    }
+    if (write_file(rules->output, text))
+        return;
+    counts.unwritten++;
+    tell_lost_output();
 }
 
 static struct text begin(char *buffer, size_t size)
@@ -88,13 +116,22 @@ static struct text begin(char *buffer, size_t size)
     return text;
 }
 
+/* On a thread of the host's: a SIGPIPE of ours is taken back before it is delivered. */
 void report_complain(const char *what)
 {
     char buffer[512];
     struct text text = begin(buffer, sizeof(buffer) - 1);
     text_add(&text, what);
     buffer[text.len++] = '\n';
-    write_out(&text);
+    const uint64_t mask = signals_block();
+    const uint64_t sigpipe = 1ULL << (SIGPIPE - 1);
+    uint64_t pending = 0;
+    raw2(SYS_rt_sigpending, (long)&pending, sizeof(pending));
+    write_stderr(&text);
+    const struct timespec at_once = {0};
+    if (!(pending & sigpipe))
+        raw4(SYS_rt_sigtimedwait, (long)&sigpipe, 0, (long)&at_once, sizeof(sigpipe));
+    signals_restore(mask);
 }
 
 static void add_count(struct text *text, uint64_t number, const char *one, const char *many)
@@ -166,6 +203,8 @@ static void add_advice(struct text *text, const struct leak *leak)
     text_add(text, leak->state == TCP_CLOSE_WAIT ? ") when the peer closes" : ") it");
     if (leak->class == CLASS_DATA_UNREAD)
         text_add(text, "; never closed for the program while bytes are unread\n");
+    else if (leak->error)
+        text_add(text, "; not closed for the program before it has read the error\n");
     else
         text_add(text, rules->action == ACTION_LOG ? ", or run with action=close\n" : "\n");
 }

@@ -44,37 +44,61 @@ static void add_leak(struct record *record, const struct leak *leak, uint32_t wo
     record->fresh += !(word & SLOT_TOLD);
 }
 
-/* With the slot claimed: notes the leak that holds the port, and reaps it if it may be. */
-static void examine(int fd, struct slot *slot, const struct options *options, struct record *record)
+/* What this process has on the port. */
+struct holders {
+    int reapable;
+    int others; /* sockets that stay: while there is one, no reap lets the bind succeed */
+};
+
+static bool is_leak(const struct look *look)
+{
+    return look->ruling.verdict == VERDICT_LEAKED || look->ruling.verdict == VERDICT_DEAD;
+}
+
+/* With the slot claimed. Releases it. */
+static void count(int fd, struct slot *slot, const struct options *options, struct record *record,
+                  struct holders *holders)
 {
     struct look look;
     if (!look_at_wanted(fd, slot, options, &look)) {
         slot_release(slot, SLOT_FREE, 0);
         return;
     }
-    if (look.ruling.verdict != VERDICT_LEAKED && look.ruling.verdict != VERDICT_DEAD) {
-        slot_release(slot, SLOT_LIVE, 0);
-        return;
-    }
-    add_leak(record, &look.leak, atomic_load_explicit(&slot->word, memory_order_relaxed));
-    const bool buried = look.ruling.reap && reap_bury(fd, look.leak.cookie) == 0;
-    record->reaped += buried;
-    slot_release(slot, buried ? SLOT_BURIED : SLOT_LIVE, SLOT_TOLD);
+    const uint32_t word = slot_word(slot);
+    if (is_leak(&look))
+        add_leak(record, &look.leak, word);
+    holders->reapable += is_leak(&look) && look.ruling.reap;
+    holders->others += !is_leak(&look) || !look.ruling.reap;
+    slot_release(slot, SLOT_LIVE, is_leak(&look) ? SLOT_TOLD : 0);
 }
 
-static void examine_holders(const struct options *options, struct record *record)
+static void reap(int fd, struct slot *slot, const struct options *options, struct record *record,
+                 struct holders *holders)
+{
+    struct look look;
+    (void)holders;
+    const bool buried = look_at_wanted(fd, slot, options, &look) && is_leak(&look) &&
+                        look.ruling.reap && reap_bury(fd, look.leak.cookie) == 0;
+    record->reaped += buried;
+    slot_release(slot, buried ? SLOT_BURIED : SLOT_LIVE, 0);
+}
+
+/* Every socket of this process that keeps the wanted port, claimed, to what. */
+static void each_holder(const struct options *options, struct record *record,
+                        struct holders *holders,
+                        void (*what)(int, struct slot *, const struct options *, struct record *,
+                                     struct holders *))
 {
     for (int fd = slots_next(0); fd >= 0; fd = slots_next(fd + 1)) {
         struct slot *slot = slot_of(fd);
         const enum slot_state state = slot_state(slot_word(slot));
-        if (state != SLOT_LIVE && state != SLOT_CLAIMED)
-            continue;
         const struct endpoint local = kernel_local(fd);
-        if (!endpoint_conflict(&local, &record->wanted))
+        if (state == SLOT_BURIED || !endpoint_conflict(&local, &record->wanted))
             continue;
+        holders->others += state == SLOT_MADE;
         const uint64_t mask = signals_block();
         if (claim(slot))
-            examine(fd, slot, options, record);
+            what(fd, slot, options, record, holders);
         signals_restore(mask);
     }
 }
@@ -104,7 +128,10 @@ int rescue_bind(int fd, const struct sockaddr *addr, socklen_t len)
     }
     int ret = -1;
     record.error = EADDRINUSE;
-    examine_holders(options, &record);
+    struct holders holders = {0};
+    each_holder(options, &record, &holders, count);
+    if (holders.reapable > 0 && holders.others == 0)
+        each_holder(options, &record, &holders, reap);
     if (record.reaped > 0) {
         record.type = RECORD_RESCUE;
         ret = bind_patiently(fd, addr, len, &record.waited_ms);

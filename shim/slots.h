@@ -70,8 +70,8 @@ enum {
 /*
  * The fields are atomic because a program that uses one descriptor from two threads makes our
  * hooks do so as well; their order is given by the word alone, so all of them are relaxed.
- * opened_cs and eof_cs are written by hooks; cookie, gone_cs, touched_cs, unread_bytes and due_cs
- * by who holds the claim. Times are clock_cs().
+ * opened_cs and eof_cs are written by hooks; cookie, gone_cs, unread_bytes and due_cs by who
+ * holds the claim. Times are clock_cs().
  */
 struct slot {
     _Atomic uint32_t word;

@@ -93,7 +93,8 @@ void track_listen(int fd, int ret)
 bool track_connect(int fd, const struct sockaddr *addr, int ret)
 {
     struct slot *slot = slot_of(fd);
-    if ((ret != 0 && errno != EINPROGRESS) || slot_state(slot_word(slot)) == SLOT_FREE || !on())
+    if ((ret != 0 && errno != EINPROGRESS && errno != EINTR) ||
+        slot_state(slot_word(slot)) == SLOT_FREE || !on())
         return false;
     if (addr->sa_family != AF_UNSPEC)
         return slot_connect(slot, now_cs());
@@ -211,15 +212,16 @@ bool track_received_each(const struct mmsghdr *msgs, int count)
     return found;
 }
 
-void track_eof(int fd)
+bool track_eof(int fd)
 {
     struct slot *slot = slot_of(fd);
     const uint32_t word = slot_word(slot);
     if ((slot_state(word) != SLOT_LIVE && slot_state(word) != SLOT_CLAIMED) ||
         (word & SLOT_EOF_READ) || !on())
-        return;
+        return false;
     atomic_store_explicit(&slot->eof_cs, now_cs(), memory_order_relaxed);
     slot_flag(slot, SLOT_EOF_READ);
+    return true;
 }
 
 bool iov_has_room(const struct iovec *iov, int n)
@@ -235,9 +237,10 @@ bool msg_has_room(const struct msghdr *msg)
     return iov_has_room(msg->msg_iov, (int)msg->msg_iovlen);
 }
 
-void track_eof_each(int fd, const struct mmsghdr *msgs, int count)
+bool track_eof_each(int fd, const struct mmsghdr *msgs, int count)
 {
+    bool news = false;
     for (int i = 0; i < count; i++)
-        if (msgs[i].msg_len == 0 && msg_has_room(&msgs[i].msg_hdr))
-            track_eof(fd);
+        news |= msgs[i].msg_len == 0 && msg_has_room(&msgs[i].msg_hdr) && track_eof(fd);
+    return news;
 }

@@ -30,11 +30,14 @@ bool track_inherited(void);
 bool track_received(const struct msghdr *msg, ssize_t ret);
 bool track_received_each(const struct mmsghdr *msgs, int count);
 
-/* A read into a buffer with room returned 0. A hint: the kernel is the judge. */
-void track_eof(int fd);
+/*
+ * A read into a buffer with room returned 0. A hint: the kernel is the judge. True when it was
+ * news: a forked child that reads on must be watched, too.
+ */
+bool track_eof(int fd);
 bool iov_has_room(const struct iovec *iov, int n);
 bool msg_has_room(const struct msghdr *msg);
-void track_eof_each(int fd, const struct mmsghdr *msgs, int count);
+bool track_eof_each(int fd, const struct mmsghdr *msgs, int count);
 
 /* The numbers may mean something else when the real call returns. */
 void track_leave(int fd);

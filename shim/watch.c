@@ -41,9 +41,10 @@ static _Atomic bool retiring;
 static _Atomic uint32_t bell;
 
 /*
- * Set while the watcher sleeps without a timer. It sets it, and looks for tracked sockets once
- * more before it sleeps; a hook publishes its slot, and then reads it. Both in the one order that
- * seq_cst gives: either the watcher sees the slot or the hook sees that it dozes.
+ * Set while the watcher sleeps for longer than SWEEP_MS. It sets it, and looks at the tracked
+ * sockets once more before it sleeps; a hook publishes its slot, and then reads it. The fence
+ * between the watcher's two and the seq_cst of the hook's two give them one order: either the
+ * watcher sees the slot or the hook sees that it dozes.
  */
 static _Atomic bool dozing;
 
@@ -97,7 +98,10 @@ static void tell_reap(const struct look *look, int error)
         .leak = *leak,
         .error = error,
         .reaped = error == 0,
-        .fate = error ? FATE_UNKNOWN : diag_fate(&leak->local, &leak->peer, leak->cookie),
+        .fate = error ? FATE_UNKNOWN
+                : look->ruling.verdict == VERDICT_DEAD
+                    ? FATE_GONE
+                    : diag_fate(&leak->local, &leak->peer, leak->cookie),
     };
     report_tell(&record);
 }
@@ -157,6 +161,8 @@ static void poll_now(struct batch *batch)
 /* Polls the claimed batch, releases all of it, and looks closer at those that have news. */
 static void poll_batch(struct batch *batch)
 {
+    if (batch->count == 0)
+        return;
     poll_now(batch);
     for (int i = 0; i < batch->count; i++) {
         const struct pollfd *polled = &batch->polled[i];
@@ -208,14 +214,14 @@ static uint32_t sweep(void)
         }
         uint32_t due_cs = atomic_load_explicit(&slot->due_cs, memory_order_relaxed);
         if (until(due_cs, clock_ms()) == 0) {
+            poll_batch(&batch); /* nothing stays claimed while a report is written */
             attend(fd, slot);
             due_cs = atomic_load_explicit(&slot->due_cs, memory_order_relaxed);
         }
         const uint32_t left_ms = until(due_cs, clock_ms());
         shorten(&pause_ms, left_ms ? left_ms : 1);
     }
-    if (batch.count > 0)
-        poll_batch(&batch);
+    poll_batch(&batch);
     return pause_ms;
 }
 
@@ -240,9 +246,10 @@ static void finish(void)
 static uint32_t sweep_or_doze(void)
 {
     const uint32_t pause_ms = sweep();
-    if (pause_ms)
+    if (pause_ms && pause_ms <= SWEEP_MS)
         return pause_ms;
     atomic_store(&dozing, true);
+    atomic_thread_fence(memory_order_seq_cst);
     return sweep();
 }
 

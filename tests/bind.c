@@ -193,3 +193,110 @@ Test(bind, answers_a_program_that_tries_again_and_again_at_powers_of_two)
     cr_expect_eq(times(program.reported, ": bind to 127.0.0.1:"), 5, "%s", program.reported);
     close(holder);
 }
+
+/* Runs a Python script under the shim with the test's port as its argument. */
+static void start_script(struct program *program, const char *options, char *script, in_port_t port)
+{
+    char number[16];
+    snprintf(number, sizeof(number), "%d", port);
+    program_start(program, options, ARGS("python3", "-c", script, number));
+}
+
+static int dial(in_port_t port)
+{
+    const struct sockaddr_in in = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(connect(fd, (const struct sockaddr *)&in, sizeof(in)), 0);
+    return fd;
+}
+
+static void must_receive(int fd, const char *text)
+{
+    char said[256] = "";
+    size_t len = 0;
+    for (ssize_t n; (n = read(fd, said + len, sizeof(said) - 1 - len)) > 0;)
+        len += (size_t)n;
+    cr_expect_str_eq(said, text);
+    close(fd);
+}
+
+/* Its client half-closes and waits; the second bind is the server's own mistake. */
+Test(bind, of_a_server_does_not_take_a_client_that_waits_for_its_answer)
+{
+    const in_port_t port = free_port();
+    struct program program;
+    start_script(&program, "action=close",
+                 "import socket, sys, time\n"
+                 "address = ('127.0.0.1', int(sys.argv[1]))\n"
+                 "listener = socket.create_server(address)\n"
+                 "print('listening', flush=True)\n"
+                 "client, _ = listener.accept()\n"
+                 "while client.recv(100): pass\n"
+                 "second = socket.socket()\n"
+                 "try: second.bind(address)\n"
+                 "except OSError as error: print(error.errno)\n"
+                 "client.sendall(b'answer')\n"
+                 "client.close()\n",
+                 port);
+    program_must_say(&program, "listening");
+    const int client = dial(port);
+    cr_assert_eq(shutdown(client, SHUT_WR), 0);
+    must_receive(client, "answer");
+    cr_expect_eq(program_end(&program), 0);
+    cr_expect_not_null(strstr(program.said, "98\n"), "%s", program.said);
+    cr_expect_eq(times(program.reported, "rescue"), 0, "%s", program.reported);
+}
+
+/* The answer and its acknowledgement come between the FIN and the watcher's first look. */
+Test(bind, does_not_take_a_connection_that_is_being_answered)
+{
+    in_port_t port = 0;
+    const int listener = peer_listen(AF_INET, &port);
+    struct program program;
+    start_script(&program, "action=close",
+                 "import socket, sys, time\n"
+                 "server = socket.socket()\n"
+                 "server.bind(('127.0.0.1', 0))\n"
+                 "server.connect(('127.0.0.1', int(sys.argv[1])))\n"
+                 "while server.recv(100): pass\n"
+                 "time.sleep(0.03)\n"
+                 "server.sendall(b'part1')\n"
+                 "time.sleep(0.06)\n"
+                 "second = socket.socket()\n"
+                 "try: second.bind(server.getsockname())\n"
+                 "except OSError as error: print(error.errno)\n"
+                 "server.sendall(b'part2')\n"
+                 "server.close()\n",
+                 port);
+    const int client = accept(listener, NULL, NULL);
+    cr_assert_eq(shutdown(client, SHUT_WR), 0);
+    must_receive(client, "part1part2");
+    cr_expect_eq(program_end(&program), 0);
+    cr_expect_not_null(strstr(program.said, "98\n"), "%s", program.said);
+}
+
+Test(bind, names_the_listener_that_blocks_and_not_a_socket_of_ours_beside_it)
+{
+    in_port_t taken = 0;
+    const int holder = peer_listen(AF_INET, &taken);
+    struct program program;
+    start_script(&program, "action=close",
+                 "import socket, sys\n"
+                 "port = int(sys.argv[1])\n"
+                 "six = socket.socket(socket.AF_INET6)\n"
+                 "six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)\n"
+                 "six.bind(('::', port))\n"
+                 "six.listen()\n"
+                 "four = socket.socket()\n"
+                 "try: four.bind(('127.0.0.1', port))\n"
+                 "except OSError as error: print(error.errno)\n"
+                 "import time; sys.stdin.read()\n",
+                 taken);
+    program_must_report(&program, ": bind to ");
+    cr_expect_not_null(strstr(program.reported, "another process holds the port, with a listening "
+                                                "socket"),
+                       "%s", program.reported);
+    cr_expect_eq(program_end(&program), 0);
+    close(holder);
+}

@@ -140,22 +140,22 @@ Test(run, passes_a_signal_on_and_its_programs_answer_back)
     cr_expect_eq(program_end(&program), 3);
 }
 
-static bool is_stopped(const void *pid)
-{
-    char said[64];
-    shell(said, sizeof(said), "ps -o stat= -p %d", *(const pid_t *)pid);
-    return said[0] == 'T';
-}
-
+/* As a shell with job control has it: the program's whole group is stopped, and woken. */
 Test(run, stops_and_goes_on_with_its_program)
 {
+    char script[1024];
+    snprintf(script, sizeof(script),
+             "set -m; %s run sh -c 'kill -TSTP $$; echo on; exit 6' & p=$!; "
+             "for i in $(seq 500); do "
+             "[ \"$(ps -o stat= -p $p | cut -c 1)\" = T ] && echo stopped && break; sleep 0.01; "
+             "done; kill -CONT -- -$p; wait $p; echo status $?",
+             built("closewait"));
     struct program program;
-    program_start(&program, NULL,
-                  ARGS(built("closewait"), "run", "sh", "-c", "kill -STOP $$; echo on; read x"));
-    cr_expect(eventually(is_stopped, &program.pid));
-    kill(program.pid, SIGCONT);
-    program_must_say(&program, "on");
-    cr_expect_eq(program_end(&program), 1);
+    program_start(&program, NULL, ARGS("bash", "-c", script));
+    program_must_say(&program, "stopped\n");
+    program_must_say(&program, "on\n");
+    program_must_say(&program, "status 6\n");
+    cr_expect_eq(program_end(&program), 0);
 }
 
 Test(run, keeps_another_preload_in_place)
@@ -166,4 +166,22 @@ Test(run, keeps_another_preload_in_place)
                  0);
     cr_expect_eq(times(said, "libclosewait.so"), 2, "%s", said);
     cr_expect_not_null(strchr(said, ':'));
+}
+
+Test(run, is_not_confused_by_an_ignored_sigchld)
+{
+    char said[256];
+    cr_expect_eq(shell(said, sizeof(said), "sh -c \"trap '' CHLD; exec %s run sh -c 'exit 5'\"",
+                       built("closewait")),
+                 5);
+}
+
+Test(run, goes_on_when_its_program_alone_was_stopped_and_woken)
+{
+    struct program program;
+    program_start(&program, NULL,
+                  ARGS(built("closewait"), "run", "sh", "-c",
+                       "(sleep 0.3; kill -CONT $$) & kill -STOP $$; echo on; exit 4"));
+    program_must_say(&program, "on");
+    cr_expect_eq(program_end(&program), 4);
 }

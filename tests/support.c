@@ -66,6 +66,7 @@ char *step(const char *word, int number)
 static void become(const int *in, const int *out, const int *err, const char *options,
                    char *const argv[])
 {
+    signal(SIGPIPE, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nothing behind */
     dup2(in[0], 0);
     dup2(out[1], 1);
@@ -86,6 +87,7 @@ void program_start(struct program *program, const char *options, char *const arg
     int out[2];
     int err[2];
     memset(program, 0, sizeof(*program));
+    signal(SIGPIPE, SIG_IGN);
     cr_assert(pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0 &&
               pipe2(err, O_CLOEXEC) == 0);
     program->pid = fork();
@@ -158,7 +160,8 @@ void program_must_report_times(struct program *program, const char *text, int co
 
 void program_go_on(struct program *program)
 {
-    cr_assert_eq(write(program->in, "\n", 1), 1);
+    /* It may have ended by itself. */
+    cr_assert(write(program->in, "\n", 1) == 1 || errno == EPIPE);
 }
 
 int program_end(struct program *program)

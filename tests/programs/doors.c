@@ -662,6 +662,35 @@ static void door_setns(void)
     must(in_child(enter_namespace) == 0);
 }
 
+static void own_table(void)
+{
+    const int fd = 200;
+    must(state(fd) == SLOT_LIVE && how(fd) == HOW_INHERITED);
+    close(fd);
+    must(state(fd) == SLOT_FREE);
+}
+
+static void door_fork(void)
+{
+    const int fd = live();
+    must(dup2(fd, 200) == 200);
+    must(in_child(own_table) == 0);
+    must(state(200) == SLOT_LIVE && how(200) == HOW_CONNECT);
+    close(200);
+    close(fd);
+    close(peer);
+}
+
+static void door___fork(void)
+{
+    extern pid_t __fork(void);
+    const pid_t pid = __fork();
+    if (pid == 0)
+        _exit(7);
+    int status = 0;
+    must(waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 7);
+}
+
 static void door___close(void)
 {
     extern int __close(int fd);

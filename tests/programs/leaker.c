@@ -16,8 +16,17 @@
  *     fork               go on in a child, the parent waits for it
  *     vfork              a vfork child closes the socket's number and exits
  *     probe              print what poll, recv, send and getpeername say of it
+ *     exec               go on in a new image of this program: the socket is inherited
+ *     fclose             close it as a stream
+ *     daemon             close 3 to 65535 and daemonize
+ *     chroot=DIR         and into it
+ *     setuid=ID          become another user
+ *     take2=FILE         close standard error, and open FILE on its number
+ *     pthread_exit       end this thread, which is the last
+ *     _exit quick_exit   end without destructors
  *     udp                a socket of another kind, connected
  *     nothing            nothing
+ *     doze               sleep for a second
  *     wait               read a byte of standard input
  */
 #define _GNU_SOURCE
@@ -26,6 +35,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,17 +121,20 @@ static ssize_t receive_into_pipe(void)
 static void receive(const char *how)
 {
     char buf[16];
-    struct iovec iov = {buf, sizeof(buf)};
+    /* Not a constant to the compiler: then a fortified build checks it when it runs. */
+    size_t size = sizeof(buf);
+    __asm__("" : "+r"(size));
+    struct iovec iov = {buf, size};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
     ssize_t n = -1;
     if (strcmp(how, "read") == 0)
-        n = read(fd, buf, sizeof(buf));
+        n = read(fd, buf, size);
     else if (strcmp(how, "readv") == 0)
         n = readv(fd, &iov, 1);
     else if (strcmp(how, "recv") == 0)
-        n = recv(fd, buf, sizeof(buf), 0);
+        n = recv(fd, buf, size, 0);
     else if (strcmp(how, "recvfrom") == 0)
-        n = recvfrom(fd, buf, sizeof(buf), 0, NULL, NULL);
+        n = recvfrom(fd, buf, size, 0, NULL, NULL);
     else if (strcmp(how, "recvmsg") == 0)
         n = recvmsg(fd, &msg, 0);
     else
@@ -176,6 +189,48 @@ static void dial_udp(void)
         fail("connect");
 }
 
+static void become_daemon(void)
+{
+    for (int other = 3; other <= 65535; other++)
+        close(other);
+    if (daemon(1, 1) != 0)
+        fail("daemon");
+}
+
+static void take_stderr(const char *path)
+{
+    close(2);
+    if (open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600) != 2)
+        fail(path);
+}
+
+/* What changes the process around the socket. False when it is no such step. */
+static int change(const char *step)
+{
+    const char *value = strchr(step, '=') ? strchr(step, '=') + 1 : "";
+    if (strcmp(step, "daemon") == 0)
+        become_daemon();
+    else if (strncmp(step, "chroot=", 7) == 0) {
+        if (chroot(value) != 0 || chdir("/") != 0)
+            fail("chroot");
+    } else if (strncmp(step, "setuid=", 7) == 0) {
+        if (setuid((uid_t)strtol(value, NULL, 10)) != 0)
+            fail("setuid");
+    } else if (strncmp(step, "take2=", 6) == 0)
+        take_stderr(value);
+    else if (strcmp(step, "pthread_exit") == 0)
+        pthread_exit(NULL);
+    else if (strcmp(step, "_exit") == 0)
+        _exit(0);
+    else if (strcmp(step, "quick_exit") == 0)
+        quick_exit(0);
+    else if (strcmp(step, "fclose") == 0)
+        fclose(fdopen(fd, "r"));
+    else
+        return 0;
+    return 1;
+}
+
 static in_port_t port_of(const char *step)
 {
     return (in_port_t)strtol(strchr(step, '=') + 1, NULL, 10);
@@ -189,6 +244,8 @@ static int begins(const char *step, const char *word)
 static void take(const char *step)
 {
     char c = 0;
+    if (change(step))
+        return;
     if (begins(step, "connect4="))
         dial4(port_of(step), 0);
     else if (begins(step, "nonblock="))
@@ -222,6 +279,8 @@ static void take(const char *step)
         dial_udp();
     else if (strcmp(step, "nothing") == 0)
         return;
+    else if (strcmp(step, "doze") == 0)
+        sleep(1);
     else if (strcmp(step, "probe") == 0)
         probe();
     else if (strcmp(step, "wait") == 0) {
@@ -236,6 +295,11 @@ static void take(const char *step)
 int main(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "exec") == 0) {
+            argv[i] = argv[0];
+            execv(argv[0], argv + i);
+            fail("exec");
+        }
         take(argv[i]);
         if (strcmp(argv[i], "wait") != 0) {
             printf("did %s\n", argv[i]);
