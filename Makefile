@@ -117,9 +117,6 @@ $(BUILD)/shim/%.o: shim/%.c
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(CFLAGS) $(SHIM_CFLAGS) -c -o $@ $<
 
-# Or the compiler would find a call of memcpy in the loop that is memcpy.
-$(BUILD)/shim/memory.o: BASE += -fno-builtin -fno-tree-loop-distribute-patterns
-
 $(BUILD)/cli/preload.o: BASE += -DLIBDIR='"$(LIBDIR)"'
 
 $(BUILD)/%.o: %.c

@@ -44,10 +44,10 @@ CALL(int, dup3, (int from, int fd, int flags), raw3(SYS_dup3, from, fd, flags))
 CALL(int, fcntl, (int fd, int cmd, long arg), raw3(SYS_FCNTL, fd, cmd, arg))
 CALL(int, fcntl64, (int fd, int cmd, long arg), raw3(SYS_FCNTL, fd, cmd, arg))
 CALL(int, fclose, (FILE * stream), late_fclose(stream))
-CALL(FILE *, freopen, (const char *path, const char *mode, FILE *stream),
-     late_freopen("freopen", path, mode, stream))
-CALL(FILE *, freopen64, (const char *path, const char *mode, FILE *stream),
-     late_freopen("freopen64", path, mode, stream))
+CALL(FILE *, freopen, (const char *filename, const char *modes, FILE *stream),
+     late_freopen("freopen", filename, modes, stream))
+CALL(FILE *, freopen64, (const char *filename, const char *modes, FILE *stream),
+     late_freopen("freopen64", filename, modes, stream))
 
 /* How the end of a stream is read. */
 CALL(ssize_t, read, (int fd, void *buf, size_t len), raw3(SYS_read, fd, (long)buf, (long)len))

@@ -134,16 +134,16 @@ int fclose(FILE *stream)
     return real.fclose(stream);
 }
 
-FILE *freopen(const char *path, const char *mode, FILE *stream)
+FILE *freopen(const char *filename, const char *modes, FILE *stream)
 {
     track_leave_stream(stream);
-    return real.freopen(path, mode, stream);
+    return real.freopen(filename, modes, stream);
 }
 
-FILE *freopen64(const char *path, const char *mode, FILE *stream)
+FILE *freopen64(const char *filename, const char *modes, FILE *stream)
 {
     track_leave_stream(stream);
-    return real.freopen64(path, mode, stream);
+    return real.freopen64(filename, modes, stream);
 }
 
 ssize_t read(int fd, void *buf, size_t len)
