@@ -206,6 +206,9 @@ int peer_listen(int family, in_port_t *port)
         memcpy(&in6, &in, sizeof(in));
     const int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     cr_assert_geq(fd, 0);
+    /* accept waits no longer than we do elsewhere, when the program never comes. */
+    const struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     cr_assert_eq(bind(fd, (struct sockaddr *)&in6, len), 0);
     cr_assert_eq(listen(fd, 128), 0);
     cr_assert_eq(getsockname(fd, (struct sockaddr *)&in6, &len), 0);

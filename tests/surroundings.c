@@ -298,9 +298,11 @@ static bool is_root(void)
 
 Test(surroundings, without_proc)
 {
+    char command[512];
     if (!is_root())
         return;
-    char command[512];
+    if (shell(command, sizeof(command), "unshare -m true 2>&1") != 0)
+        cr_skip_test("no mount namespaces here (a chroot): %s", command);
     snprintf(command, sizeof(command),
              "mount -t tmpfs none /proc && exec %s from=%d connect4=%d wait connect4=%d",
              built("tests/leaker"), free_port(), port, port);
