@@ -142,6 +142,13 @@ stress: $(BUILD)/tests/storm
 	$(call sanitized,ubsan,undefined)
 	$(call sanitized,tsan,thread)
 
+# What takes long: real programs with and without the shim, valgrind, 32 bits.
+test-long: all $(TEST_PROGRAMS)
+	$(MAKE) M32=1 $(addprefix $(BUILD)/m32/,libclosewait.so tests/leaker tests/doors)
+	BUILD=$(BUILD) tests/long/m32.sh
+	BUILD=$(BUILD) tests/long/valgrind.sh
+	BUILD=$(BUILD) tests/long/transparency.sh
+
 # Both compilers without a warning, the formatter, the linters. The tests of clang are only built.
 lint: deps-lint
 	$(MAKE) BUILD=$(BUILD)/gcc CC=gcc all $(BUILD)/gcc/tests/closewait-tests
@@ -149,7 +156,7 @@ lint: deps-lint
 	clang-format --dry-run -Werror $(SOURCES) $(wildcard */*.h tests/*/*.h)
 	printf '%s\n' $(SOURCES) | \
 		xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- -std=gnu11 -Ishim' clang-tidy
-	shellcheck demo/*.sh .ci/run .ci/deps
+	shellcheck demo/*.sh tests/long/*.sh .ci/run .ci/deps
 
 SOURCES = $(wildcard shim/*.c cli/*.c demo/*.c tests/*.c tests/programs/*.c)
 
@@ -165,17 +172,19 @@ clean:
 	rm -rf $(BUILD)
 
 # What is missing for a target is installed before anything is compiled for it.
-deps: deps-demo deps-test deps-lint
+TARGETS := demo test lint stress test-long
 
-deps-demo deps-test deps-lint: deps-%:
+deps: $(addprefix deps-,$(TARGETS))
+
+$(addprefix deps-,$(TARGETS)): deps-%:
 	@CC='$(CC)' .ci/deps $*
 
-NEEDS := $(addprefix deps-,$(filter demo test lint,$(MAKECMDGOALS)))
+NEEDS := $(addprefix deps-,$(filter $(TARGETS),$(MAKECMDGOALS)))
 $(SHIM_OBJ) $(CLI_OBJ) $(DEMO_OBJ) $(TEST_OBJ) $(PROGRAM_OBJ): | $(NEEDS)
 $(BUILD)/shim/exports.map $(TEST_PROGRAMS): | $(NEEDS)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
-.PHONY: all demo test stress lint install uninstall clean deps deps-demo deps-test deps-lint
+.PHONY: all $(TARGETS) install uninstall clean deps $(addprefix deps-,$(TARGETS))
 .DELETE_ON_ERROR:
 .SECONDARY:

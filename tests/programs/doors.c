@@ -535,6 +535,13 @@ static void unshare_by_number(void)
     must((syscall(SYS_unshare, CLONE_NEWUSER) == 0 ? 0 : errno) == why);
 }
 
+/* i386's first mmap takes a structure. */
+#ifdef SYS_mmap2
+#define MAP_NUMBER SYS_mmap2
+#else
+#define MAP_NUMBER SYS_mmap
+#endif
+
 static void door_syscall(void)
 {
     const int fd = (int)syscall(SYS_socket, AF_INET, SOCK_STREAM, 0);
@@ -559,7 +566,7 @@ static void door_syscall(void)
     must_fail(syscall(SYS_bind, -1, &addr, sizeof(addr)), EBADF);
     must_fail(syscall(100000L), ENOSYS);
     /* All six arguments. */
-    char *at = (char *)syscall(SYS_mmap, NULL, 4096, PROT_READ | PROT_WRITE,
+    char *at = (char *)syscall(MAP_NUMBER, NULL, 4096, PROT_READ | PROT_WRITE,
                                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     must(at != MAP_FAILED);
     at[4095] = 1;

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# One LD_PRELOAD for programs of both sizes: the dynamic linker puts the right folder for $LIB
+# (ld.so(8)). BUILD names the build tree. Ends with "N passed, N failed".
+set -u
+build=$(realpath "${BUILD:-build}")
+work=$(mktemp -d)
+trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
+passed=0
+failed=0
+
+# Both spellings of $LIB: Debian's, and that of distributions with lib64 and lib.
+for lib in lib/x86_64-linux-gnu lib64; do
+    mkdir -p "$work/$lib" && cp "$build/libclosewait.so" "$work/$lib"
+done
+for lib in lib/i386-linux-gnu lib; do
+    mkdir -p "$work/$lib" && cp "$build/m32/libclosewait.so" "$work/$lib"
+done
+
+verdict() { # WHAT STATUS
+    if [ "$2" -eq 0 ]; then
+        passed=$((passed + 1))
+        echo "ok $1"
+    else
+        failed=$((failed + 1))
+        echo "not ok $1"
+        sed 's/^/    /' "$work/log"
+    fi
+}
+
+for leaker in "$build/tests/leaker" "$build/m32/tests/leaker"; do
+    python3 -c '
+import socket, signal
+signal.alarm(20)
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+listener.accept()[0].close()
+' >"$work/port" &
+    until [ -s "$work/port" ]; do sleep 0.05; done
+    (sleep 1.5; echo) | LD_PRELOAD="$work/\$LIB/libclosewait.so" \
+        CLOSEWAIT_OPTIONS=action=close,grace=200ms "$leaker" "connect4=$(cat "$work/port")" wait \
+        probe >"$work/log" 2>&1
+    grep -q 'the connection is gone' "$work/log" && ! grep -q 'ERROR: ld.so' "$work/log" &&
+        grep -q 'send Broken pipe' "$work/log"
+    verdict "$(file -b "$leaker" | cut -d ' ' -f 2) leaker" $?
+    rm "$work/port"
+done
+"$build/m32/tests/doors" >"$work/log" 2>&1
+verdict "32-bit doors" $?
+"$build/closewait" run "$build/m32/tests/leaker" nothing >"$work/log" 2>&1
+grep -q 'it is a 32-bit program and the shim is 64-bit' "$work/log"
+verdict "closewait run says that it is a 32-bit program" $?
+readelf -dW "$build/m32/libclosewait.so" >"$work/log"
+! grep -qE 'NEEDED|TEXTREL' "$work/log"
+verdict "no NEEDED" $?
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
