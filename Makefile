@@ -42,7 +42,7 @@ CLI_SHARED  := $(addprefix $(BUILD)/shim/,options.o text.o endpoint.o judge.o)
 # The tests look at all of the shim from within but for the hooks and the boot, which would make
 # the tests themselves a program under the shim.
 UNIT_OBJ    := $(filter-out $(BUILD)/shim/hooks.o $(BUILD)/shim/init.o,$(SHIM_OBJ))
-TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors storm leaker leaker-musl leaker-static \
+TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors storm leaker leaker-musl leaker-static leaker-musl-static \
 	leaker-fortified leaker-lfs leaker-tsan early.so)
 
 all: $(BUILD)/libclosewait.so $(BUILD)/closewait $(DEMO)
@@ -91,6 +91,10 @@ $(BUILD)/tests/storm: $(STORM_OBJ)
 $(BUILD)/tests/leaker-musl: tests/programs/leaker.c
 	@mkdir -p $(@D)
 	musl-gcc -std=gnu11 $(WARNINGS) -O2 -o $@ $<
+
+$(BUILD)/tests/leaker-musl-static: tests/programs/leaker.c
+	@mkdir -p $(@D)
+	musl-gcc -std=gnu11 $(WARNINGS) -O2 -static -o $@ $<
 
 $(BUILD)/tests/leaker-static: $(BUILD)/tests/programs/leaker.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -static -o $@ $<
@@ -146,6 +150,7 @@ stress: $(BUILD)/tests/storm
 test-long: all $(TEST_PROGRAMS)
 	$(MAKE) M32=1 $(addprefix $(BUILD)/m32/,libclosewait.so tests/leaker tests/doors)
 	BUILD=$(BUILD) tests/long/m32.sh
+	BUILD=$(BUILD) tests/long/node.sh
 	BUILD=$(BUILD) tests/long/valgrind.sh
 	BUILD=$(BUILD) tests/long/transparency.sh
 

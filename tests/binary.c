@@ -75,3 +75,21 @@ Test(binary, serves_a_musl_program)
     cr_expect_not_null(strstr(program.said, "recv 0, send Broken pipe"), "%s", program.said);
     cr_expect_not_null(strstr(program.reported, ": summary: 1 socket leaked, 1 reaped\n"));
 }
+
+/* The shim cannot be there, and the environment that asks for it does no harm. */
+Test(binary, leaves_static_programs_untouched)
+{
+    static const char *const names[] = {"tests/leaker-static", "tests/leaker-musl-static"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        in_port_t port = 0;
+        const int listener = peer_listen(AF_INET, &port);
+        struct program program;
+        program_start(&program, "grace=1ms,action=close",
+                      ARGS(built(names[i]), step("connect4", port), "drain", "send"));
+        close(accept(listener, NULL, NULL));
+        cr_expect_eq(program_end(&program), 0);
+        cr_expect_not_null(strstr(program.said, "did drain\nsend 1\n"), "%s", program.said);
+        cr_expect_str_empty(program.reported);
+        close(listener);
+    }
+}

@@ -206,7 +206,9 @@ static void interrupt(int number)
     (void)number;
     const int kept = errno;
     char c;
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const struct sockaddr_in nobody = {.sin_family = AF_INET, .sin_port = htons(1)};
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    connect(fd, (const struct sockaddr *)&nobody, sizeof(nobody));
     recv(fd, &c, 1, MSG_DONTWAIT);
     close(fd);
     errno = kept;
