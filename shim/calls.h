@@ -78,6 +78,14 @@ CALL(ssize_t, __recvfrom_chk,
 /* A child that adopts the table at once: one of its own vfork children must not do it first. */
 CALL(pid_t, fork, (void), late_fork())
 
+/* A child that runs in our memory, and must not touch the table. */
+CALL(pid_t, vfork, (void), late_fork())
+CALL(pid_t, __vfork, (void), late_fork())
+CALL(int, clone,
+     (int (*run)(void *), void *stack, int flags, void *with, pid_t *parent, void *tls,
+      pid_t *child),
+     late_clone(run, stack, flags, with, parent, tls, child))
+
 /* Any of these, by number. */
 CALL(long, syscall, (long nr, long a, long b, long c, long d, long e, long f),
      raw6(nr, a, b, c, d, e, f))

@@ -237,6 +237,13 @@ pid_t fork(void)
     return pid;
 }
 
+int clone(int (*run)(void *), void *stack, int flags, void *with, pid_t *parent, void *tls,
+          pid_t *child)
+{
+    owner_lends();
+    return real.clone(run, stack, flags, with, parent, tls, child);
+}
+
 long syscall(long nr, long a, long b, long c, long d, long e, long f)
 {
     const long args[] = {a, b, c, d, e, f};

@@ -22,6 +22,13 @@ static uint32_t least(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
+/* How long ago it was opened; as long as can be before the watcher has seen it. */
+static uint32_t open_ms_of(struct slot *slot, uint64_t now)
+{
+    const uint32_t opened_cs = get(&slot->opened_cs);
+    return opened_cs ? clock_age_ms(opened_cs, now) : UINT32_MAX;
+}
+
 static bool peer_gone(const struct facts *facts)
 {
     return facts->state == TCP_CLOSE_WAIT || facts->state == TCP_CLOSE;
@@ -34,7 +41,7 @@ static bool peer_gone(const struct facts *facts)
  */
 static void note_gone(struct slot *slot, const struct facts *facts, uint64_t now)
 {
-    const uint32_t open_ms = clock_age_ms(get(&slot->opened_cs), now);
+    const uint32_t open_ms = open_ms_of(slot, now);
     uint32_t gone_ms = facts->state == TCP_CLOSE_WAIT ? least(facts->heard_ms, open_ms) : 0;
     if (get(&slot->word) & SLOT_EOF_READ) {
         const uint32_t eof_ms = clock_age_ms(get(&slot->eof_cs), now);
@@ -79,7 +86,7 @@ static struct leak leak_of(int fd, struct slot *slot, const struct facts *facts,
         .state = facts->state,
         .how = slot_how(get(&slot->word)),
         .gone_ms = history->gone_ms,
-        .open_ms = clock_age_ms(get(&slot->opened_cs), now),
+        .open_ms = open_ms_of(slot, now),
         .unread_bytes = facts->unread_bytes,
         .unsent_bytes = facts->unsent_bytes,
         .error = facts->error,

@@ -7,6 +7,7 @@
 #include <linux/prctl.h>
 #include <sys/syscall.h>
 
+#include "owner.h"
 #include "rescue.h"
 #include "track.h"
 #include "watch.h"
@@ -30,6 +31,12 @@ bool number_before(long nr, const long *args)
     case SYS_close_range:
         track_leave_range((unsigned int)a, (unsigned int)b, (int)c);
         return ((unsigned long)c & CLOSE_RANGE_UNSHARE) && watch_leave();
+    case SYS_clone:
+#ifdef SYS_clone3
+    case SYS_clone3:
+#endif
+        owner_lends();
+        return false;
     case SYS_exit_group:
         watch_finish();
         return false;

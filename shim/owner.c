@@ -18,6 +18,12 @@ enum { WIPED = 0, ADOPTING = -1 };
 static _Atomic int *_Atomic page;
 static void (*adopt_copy)(void);
 
+/*
+ * Set by the hook of vfork, which is in assembly (vfork.c) and has no way to call; never cleared:
+ * a child may outlive the call. relaxed is enough: the borrower comes after it in program order.
+ */
+_Atomic char owner_lent;
+
 static int own_pid(void)
 {
     return (int)raw0(SYS_getpid);
@@ -29,7 +35,8 @@ bool owner_init(void (*adopt)(void))
     if (raw_failed(at))
         return false;
     /* Where the kernel cannot wipe, a forked child only passes through: its pid is another. */
-    raw3(SYS_madvise, at, 4096, MADV_WIPEONFORK);
+    if (raw3(SYS_madvise, at, 4096, MADV_WIPEONFORK) != 0)
+        owner_lends();
     adopt_copy = adopt;
     atomic_store_explicit((_Atomic int *)at, own_pid(), memory_order_relaxed);
     atomic_store_explicit(&page, (_Atomic int *)at, memory_order_release);
@@ -54,7 +61,14 @@ bool owner_here(void)
     if (!owner)
         return false;
     const int pid = atomic_load_explicit(owner, memory_order_acquire);
-    return pid == WIPED ? adopt(owner) : pid == own_pid();
+    if (pid == WIPED)
+        return adopt(owner);
+    return !atomic_load_explicit(&owner_lent, memory_order_relaxed) || pid == own_pid();
+}
+
+void owner_lends(void)
+{
+    atomic_store_explicit(&owner_lent, 1, memory_order_relaxed);
 }
 
 void owner_renounce(void)

@@ -16,10 +16,16 @@ bool owner_init(void (*adopt)(void));
 
 /*
  * True when the caller may change the table: it runs in the process that owns it, which a forked
- * child becomes by asking. False in a vfork child. One system call; any thread, any signal
- * handler.
+ * child becomes by asking. False in a vfork child. No system call in a process that never shared
+ * its memory with one (owner_lends); any thread, any signal handler.
  */
 bool owner_here(void);
+
+/*
+ * From now on somebody may run in this memory who is not this process: vfork, or clone with
+ * CLONE_VM. owner_here asks for the pid each time from then on. Any thread, any signal handler.
+ */
+void owner_lends(void);
 
 /*
  * Nobody is the owner from now on, here and in the children to come, and owner_here() makes no

@@ -77,6 +77,13 @@ static long late_fork(void)
     return libcs ? libcs() : -ENOSYS;
 }
 
+static long late_clone(int (*run)(void *), void *stack, int flags, void *with, pid_t *parent,
+                       void *tls, pid_t *child)
+{
+    __typeof__(real.clone) libcs = (__typeof__(real.clone))find("clone");
+    return libcs ? libcs(run, stack, flags, with, parent, tls, child) : -ENOSYS;
+}
+
 static long late_quick_exit(int status)
 {
     void (*const libcs)(int) = (void (*)(int))find("quick_exit");
@@ -113,4 +120,5 @@ void real_resolve(void)
         real.name = (returns(*) parameters)found;
 #include "calls.h"
 #undef CALL
+    vfork_resolve();
 }

@@ -22,4 +22,8 @@ extern struct real real;
  */
 void real_resolve(void);
 
+/* Where the hook of vfork jumps (vfork.c); set by vfork_resolve, which real_resolve calls last. */
+extern pid_t (*vfork_next)(void);
+void vfork_resolve(void);
+
 #endif

@@ -192,8 +192,12 @@ static void add_origin(struct text *text, const struct leak *leak)
     };
     text_add(text, "    ");
     text_add(text, ways[leak->how]);
-    text_add_duration(text, leak->open_ms);
-    text_add(text, " ago\n");
+    if (leak->open_ms == UINT32_MAX)
+        text_add(text, "just now\n");
+    else {
+        text_add_duration(text, leak->open_ms);
+        text_add(text, " ago\n");
+    }
 }
 
 static void add_advice(struct text *text, const struct leak *leak)

@@ -112,30 +112,30 @@ void slot_vacate(struct slot *slot)
         move(slot, SLOT_FREE);
 }
 
-static void forget(struct slot *slot, uint32_t opened_cs)
+static void forget(struct slot *slot)
 {
-    atomic_store_explicit(&slot->opened_cs, opened_cs, memory_order_relaxed);
+    atomic_store_explicit(&slot->opened_cs, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->cookie, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->unread_bytes, 0, memory_order_relaxed);
 }
 
-struct slot *slot_publish(int fd, enum slot_state state, enum how how, uint32_t opened_cs)
+struct slot *slot_publish(int fd, enum slot_state state, enum how how)
 {
     struct slot *slot = slot_for(fd);
     if (!slot)
         return NULL;
     slot_vacate(slot);
-    forget(slot, opened_cs);
+    forget(slot);
     move(slot, (uint32_t)state | (uint32_t)how << SLOT_HOW_SHIFT);
     return slot;
 }
 
-bool slot_connect(struct slot *slot, uint32_t opened_cs)
+bool slot_connect(struct slot *slot)
 {
     uint32_t word = slot_word(slot);
     if (slot_state(word) != SLOT_MADE)
         return false;
-    forget(slot, opened_cs);
+    forget(slot);
     return swap(slot, &word, SLOT_LIVE | (uint32_t)HOW_CONNECT << SLOT_HOW_SHIFT);
 }
 

@@ -70,13 +70,14 @@ enum {
 /*
  * The fields are atomic because a program that uses one descriptor from two threads makes our
  * hooks do so as well; their order is given by the word alone, so all of them are relaxed.
- * opened_cs and eof_cs are written by hooks; cookie, gone_cs, unread_bytes and due_cs by who
- * holds the claim. Times are clock_cs().
+ * eof_cs is written by hooks; cookie, opened_cs, gone_cs, unread_bytes and due_cs by who holds
+ * the claim, when the watcher first sees the slot: a hook does not ask for the time. Times are
+ * clock_cs().
  */
 struct slot {
     _Atomic uint32_t word;
-    _Atomic uint32_t opened_cs;
-    _Atomic uint64_t cookie; /* 0 until the first claim that needs it */
+    _Atomic uint32_t opened_cs; /* 0 until the watcher saw it; 200 ms late at the most */
+    _Atomic uint64_t cookie;    /* 0 until the first claim that needs it */
     _Atomic uint32_t eof_cs;
     _Atomic uint32_t gone_cs;
     _Atomic uint32_t unread_bytes; /* at the last look */
@@ -108,13 +109,12 @@ void slot_vacate(struct slot *slot);
 
 /*
  * For a number that the kernel has just given out: whatever its slot says is of a close that
- * nobody saw. To MADE or LIVE, opened at opened_cs. NULL when there is no memory: it goes
- * untracked.
+ * nobody saw. To MADE or LIVE. NULL when there is no memory: it goes untracked.
  */
-struct slot *slot_publish(int fd, enum slot_state state, enum how how, uint32_t opened_cs);
+struct slot *slot_publish(int fd, enum slot_state state, enum how how);
 
 /* MADE to LIVE, and back: a connect that succeeded, or one to AF_UNSPEC. False from elsewhere. */
-bool slot_connect(struct slot *slot, uint32_t opened_cs);
+bool slot_connect(struct slot *slot);
 bool slot_dissolve(struct slot *slot);
 
 /* Sets a flag, if the slot is LIVE or CLAIMED. */

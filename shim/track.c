@@ -75,7 +75,7 @@ void track_socket(int fd, int domain, int type, int protocol)
     if (!tcp)
         track_leave(fd);
     else if (on())
-        slot_publish(fd, SLOT_MADE, HOW_CONNECT, now_cs());
+        slot_publish(fd, SLOT_MADE, HOW_CONNECT);
 }
 
 /* A socket whose making no hook saw costs a system call to be known; one that we saw, none. */
@@ -87,7 +87,7 @@ static bool is_tcp(int fd)
 void track_listen(int fd, int ret)
 {
     if (ret == 0 && state_of(fd) == SLOT_FREE && on() && kernel_is_tcp(fd))
-        slot_publish(fd, SLOT_MADE, HOW_INHERITED, now_cs());
+        slot_publish(fd, SLOT_MADE, HOW_INHERITED);
 }
 
 bool track_connect(int fd, const struct sockaddr *addr, int ret)
@@ -97,7 +97,7 @@ bool track_connect(int fd, const struct sockaddr *addr, int ret)
         slot_state(slot_word(slot)) == SLOT_FREE || !on())
         return false;
     if (addr->sa_family != AF_UNSPEC)
-        return slot_connect(slot, now_cs());
+        return slot_connect(slot);
     slot_dissolve(slot);
     return false;
 }
@@ -111,7 +111,7 @@ bool track_accept(int listener, int fd)
         return false;
     }
     track_listen(listener, 0);
-    return slot_publish(fd, SLOT_LIVE, HOW_ACCEPT, now_cs());
+    return slot_publish(fd, SLOT_LIVE, HOW_ACCEPT);
 }
 
 /* The copy knows what the original knew; both know that they are not alone. */
@@ -123,11 +123,12 @@ bool track_copy(int from, int fd)
         !on())
         return false;
     const enum slot_state state = slot_state(word) == SLOT_MADE ? SLOT_MADE : SLOT_LIVE;
-    struct slot *copy =
-        slot_publish(fd, state, slot_how(word),
-                     atomic_load_explicit(&original->opened_cs, memory_order_relaxed));
+    struct slot *copy = slot_publish(fd, state, slot_how(word));
     if (!copy || state == SLOT_MADE)
         return false;
+    atomic_store_explicit(&copy->opened_cs,
+                          atomic_load_explicit(&original->opened_cs, memory_order_relaxed),
+                          memory_order_relaxed);
     atomic_store_explicit(&copy->eof_cs,
                           atomic_load_explicit(&original->eof_cs, memory_order_relaxed),
                           memory_order_relaxed);
@@ -147,7 +148,7 @@ static bool find(int fd, enum how how)
         return false;
     }
     const bool connected = facts.state != TCP_LISTEN && facts.state != TCP_CLOSE;
-    return slot_publish(fd, connected ? SLOT_LIVE : SLOT_MADE, how, now_cs()) && connected;
+    return slot_publish(fd, connected ? SLOT_LIVE : SLOT_MADE, how) && connected;
 }
 
 bool track_inherited(void)

@@ -56,3 +56,22 @@ Test(idle, no_timer_when_the_last_socket_is_closed)
     cr_expect(eventually(dozes, log), "the watcher never sleeps without a timer");
     cr_expect_eq(program_end(&program), 0);
 }
+
+/* The peer is another program's end; what the first thread does between is the program's own. */
+Test(idle, a_connection_costs_no_system_call)
+{
+    in_port_t port = 0;
+    peer_listen(AF_INET, &port);
+    char *log = built("tests/idle-cost.strace");
+    char said[8192];
+    struct program program;
+    trace(&program, log, step("connect4", port), "close");
+    program_must_say(&program, "did close");
+    cr_expect_eq(program_end(&program), 0);
+    /* What the shim would ask the kernel; the program itself asks none of it. */
+    shell(said, sizeof(said),
+          "awk 'NR == 1 { first = $1 } $1 == first' %s | sed -n '/ socket(/,/did close/p' | "
+          "grep -E ' (getpid|clock_gettime|getsockopt|getsockname|getpeername|ioctl|ppoll)\\('",
+          log);
+    cr_expect_str_empty(said);
+}

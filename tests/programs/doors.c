@@ -716,6 +716,51 @@ static void door___fork(void)
     must(waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 7);
 }
 
+static void door_vfork(void)
+{
+    const int fd = live();
+    const pid_t pid = vfork();
+    if (pid == 0) {
+        close(fd);
+        _exit(3);
+    }
+    int status = 0;
+    must(pid > 0 && waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 3);
+    must(state(fd) == SLOT_LIVE);
+    close(fd);
+    close(peer);
+    must(state(fd) == SLOT_FREE);
+}
+
+static void door___vfork(void)
+{
+    extern pid_t __vfork(void) __attribute__((returns_twice));
+    const pid_t pid = __vfork();
+    if (pid == 0)
+        _exit(4);
+    int status = 0;
+    must(pid > 0 && waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 4);
+}
+
+static int borrow(void *fd)
+{
+    close(*(const int *)fd);
+    return 5;
+}
+
+static void door_clone(void)
+{
+    static _Alignas(16) char stack[65536];
+    int fd = live();
+    const pid_t pid = clone(borrow, stack + sizeof(stack), CLONE_VM | SIGCHLD, &fd);
+    int status = 0;
+    must(pid > 0 && waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 5);
+    must(state(fd) == SLOT_LIVE);
+    close(fd);
+    close(peer);
+    must_fail(clone(borrow, NULL, CLONE_VM, NULL), EINVAL);
+}
+
 static void door___close(void)
 {
     extern int __close(int fd);
