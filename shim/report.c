@@ -27,7 +27,7 @@ static struct {
     uint32_t unwritten;
 } counts;
 
-/* A program that tries its port again and again is answered at the 1st, 2nd, 4th, ... time. */
+/* How often each port was wanted in vain. */
 static struct {
     struct endpoint wanted;
     uint32_t times;
@@ -328,9 +328,10 @@ static void add_conflict(struct text *text, const struct record *record)
     add_more(text, record->leaks - 1);
 }
 
-/* Whether this is the 1st, 2nd, 4th, 8th ... time that the port was wanted in vain. */
-static bool worth_telling(const struct record *record)
+bool report_count(const struct record *record)
 {
+    counts.leaked += (uint32_t)record->fresh;
+    counts.reaped += (uint32_t)record->reaped;
     if (record->type != RECORD_BIND_CONFLICT)
         return true;
     for (int i = 0; i < PORTS_REMEMBERED; i++) {
@@ -351,10 +352,6 @@ void report_tell(const struct record *record)
         [RECORD_RESCUE] = add_rescue,
         [RECORD_BIND_CONFLICT] = add_conflict,
     };
-    counts.leaked += (uint32_t)record->fresh;
-    counts.reaped += (uint32_t)record->reaped;
-    if (!worth_telling(record))
-        return;
     char buffer[RECORD_SIZE];
     struct text text = begin(buffer, sizeof(buffer));
     adders[record->type](&text, record);

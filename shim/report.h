@@ -19,7 +19,13 @@ void report_start(const struct options *options);
 /* One line on standard error, before there are options: "closewait: NAME[PID]: what". */
 void report_complain(const char *what);
 
-/* Writes one record, in one write(2), and counts it for the summary. */
+/*
+ * Counts a record for the summary. False when it is not worth telling: a program that tries its
+ * port again and again is answered at the 1st, 2nd, 4th, 8th, ... time.
+ */
+bool report_count(const struct record *record);
+
+/* Writes one record, in one write(2). */
 void report_tell(const struct record *record);
 
 /* Writes the summary; nothing when nothing leaked. */

@@ -83,10 +83,16 @@ static bool told_by_copy(int fd, uint64_t cookie)
     return false;
 }
 
+static void tell(const struct record *record)
+{
+    if (report_count(record))
+        report_tell(record);
+}
+
 static void tell_leak(const struct leak *leak)
 {
     const struct record record = {.type = RECORD_LEAK, .leak = *leak, .leaks = 1, .fresh = 1};
-    report_tell(&record);
+    tell(&record);
 }
 
 static void tell_reap(const struct look *look, int error)
@@ -103,7 +109,7 @@ static void tell_reap(const struct look *look, int error)
                     ? FATE_GONE
                     : diag_fate(&leak->local, &leak->peer, leak->cookie),
     };
-    report_tell(&record);
+    tell(&record);
 }
 
 /* What is told again is what was not told before: a failed reap is tried again and told once. */
@@ -238,6 +244,8 @@ static void tell_posted(void)
 {
     struct record record;
     while (record_take(&record)) {
+        if (!report_count(&record))
+            continue;
         if (record.type == RECORD_BIND_CONFLICT && record.leaks == 0)
             record.holder = diag_holder(&record.wanted);
         report_tell(&record);

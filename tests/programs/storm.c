@@ -119,8 +119,13 @@ static struct held connect_pair(struct hand *hand)
     /* Either end may be the one whose peer goes. */
     const int mine = draw(hand, 2) ? fd : accepted;
     const int peer = mine == fd ? accepted : fd;
-    if (draw(hand, 4) == 0)
+    /* Whoever closes last sends RST: hundreds of thousands in TIME_WAIT would help nobody. */
+    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(mine, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    if (draw(hand, 4) == 0) {
+        setsockopt(peer, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
         return hold(mine, 0, peer);
+    }
     if (close(peer) != 0)
         wrong("the peer is not ours to close", peer);
     return hold(mine, 1, -1);
