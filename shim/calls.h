@@ -111,6 +111,9 @@ AWAY(int, setresgid, (gid_t rgid, gid_t egid, gid_t sgid), (rgid, egid, sgid),
      raw3(SYS_SETRESGID, (long)rgid, (long)egid, (long)sgid))
 AWAY(int, setgroups, (size_t n, const gid_t *groups), (n, groups),
      raw2(SYS_SETGROUPS, (long)n, (long)groups))
+AWAY(int, initgroups, (const char *user, gid_t group), (user, group), late_initgroups(user, group))
+AWAY(int, capset, (void *header, const void *data), (header, data),
+     raw2(SYS_capset, (long)header, (long)data))
 AWAY(int, setns, (int fd, int type), (fd, type), raw2(SYS_setns, fd, type))
 AWAY(int, unshare, (int flags), (flags), raw1(SYS_unshare, flags))
 

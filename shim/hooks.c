@@ -9,6 +9,7 @@
 #include <linux/close_range.h>
 #include <linux/fcntl.h>
 #include <linux/prctl.h>
+#include <linux/seccomp.h>
 
 #include "number.h"
 #include "owner.h"
@@ -74,10 +75,10 @@ int close(int fd)
 
 int close_range(unsigned int first, unsigned int last, int flags)
 {
-    const bool watched = ((unsigned int)flags & CLOSE_RANGE_UNSHARE) && watch_leave();
+    const bool left = ((unsigned int)flags & CLOSE_RANGE_UNSHARE) && watch_leave();
     track_leave_range(first, last, flags);
     const int ret = real.close_range(first, last, flags);
-    watch_if(watched);
+    watch_return(left);
     return ret;
 }
 
@@ -247,9 +248,10 @@ int clone(int (*run)(void *), void *stack, int flags, void *with, pid_t *parent,
 long syscall(long nr, long a, long b, long c, long d, long e, long f)
 {
     const long args[] = {a, b, c, d, e, f};
-    const bool watched = number_before(nr, args);
+    const bool left = number_before(nr, args);
     long ret = real.syscall(nr, a, b, c, d, e, f);
-    watch_if(number_after(nr, &ret, args) || watched);
+    watch_if(number_after(nr, &ret, args));
+    watch_return(left);
     return ret;
 }
 
@@ -276,7 +278,7 @@ void quick_exit(int status)
 
 int prctl(int option, long a, long b, long c, long d)
 {
-    if (option == PR_SET_SECCOMP)
+    if (option == PR_SET_SECCOMP && (a == SECCOMP_MODE_STRICT || a == SECCOMP_MODE_FILTER))
         watch_retire();
     return real.prctl(option, a, b, c, d);
 }
@@ -285,9 +287,9 @@ int prctl(int option, long a, long b, long c, long d)
 #define AWAY(returns, name, parameters, arguments, kernel)                                         \
     returns name parameters                                                                        \
     {                                                                                              \
-        const bool watched = watch_leave();                                                        \
+        const bool left = watch_leave();                                                           \
         const returns ret = real.name arguments;                                                   \
-        watch_if(watched);                                                                         \
+        watch_return(left);                                                                        \
         return ret;                                                                                \
     }
 #include "calls.h"

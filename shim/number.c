@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/prctl.h>
+#include <linux/seccomp.h>
 #include <sys/syscall.h>
 
 #include "owner.h"
@@ -41,15 +42,26 @@ bool number_before(long nr, const long *args)
         watch_finish();
         return false;
     case SYS_prctl:
-        if (a == PR_SET_SECCOMP)
+        if (a == PR_SET_SECCOMP && (b == SECCOMP_MODE_STRICT || b == SECCOMP_MODE_FILTER))
             watch_retire();
         return false;
     case SYS_seccomp:
-        watch_retire();
+        if (a == SECCOMP_SET_MODE_STRICT || a == SECCOMP_SET_MODE_FILTER)
+            watch_retire();
         return false;
     case SYS_exit: /* of one thread; were it the last but ours, the process would not end */
+        watch_dismiss();
+        return false;
     case SYS_setns:
     case SYS_unshare:
+    case SYS_setuid: /* these are of one thread as well; the new watcher has its credentials */
+    case SYS_setgid:
+    case SYS_setreuid:
+    case SYS_setregid:
+    case SYS_setresuid:
+    case SYS_setresgid:
+    case SYS_setgroups:
+    case SYS_capset:
         return watch_leave();
     default:
         return false;

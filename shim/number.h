@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-/* Before the call. True when the watcher has left and is wanted back after it. */
+/* Before the call. What watch_return takes after it. */
 bool number_before(long nr, const long *args);
 
 /*

@@ -77,6 +77,12 @@ static long late_fork(void)
     return libcs ? libcs() : -ENOSYS;
 }
 
+static long late_initgroups(const char *user, gid_t group)
+{
+    int (*const libcs)(const char *, gid_t) = (int (*)(const char *, gid_t))find("initgroups");
+    return libcs ? libcs(user, group) : -ENOSYS;
+}
+
 static long late_clone(int (*run)(void *), void *stack, int flags, void *with, pid_t *parent,
                        void *tls, pid_t *child)
 {

@@ -75,10 +75,14 @@ static bool write_file(const char *path, const struct text *text)
 /* A pipe that nobody reads must not keep the watcher: a record fits where POLLOUT is (pipe(7)). */
 static bool write_stderr(const struct text *text)
 {
+    static bool stuck;
     struct pollfd polled = {.fd = 2, .events = POLLOUT};
-    const struct timespec patience = {.tv_nsec = 500000000};
-    return stderr_is_ours() && raw5(SYS_ppoll, (long)&polled, 1, (long)&patience, 0, 0) == 1 &&
-           (polled.revents & POLLOUT) &&
+    const struct timespec patience = {.tv_nsec = stuck ? 0 : 500000000};
+    if (!stderr_is_ours())
+        return false;
+    stuck = raw5(SYS_ppoll, (long)&polled, 1, (long)&patience, 0, 0) != 1;
+    /* Once more: the program may have put a file of its own there while we waited. */
+    return !stuck && (polled.revents & POLLOUT) && stderr_is_ours() &&
            raw3(SYS_write, 2, (long)text->at, (long)text->len) == (long)text->len;
 }
 

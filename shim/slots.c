@@ -133,10 +133,17 @@ struct slot *slot_publish(int fd, enum slot_state state, enum how how)
 bool slot_connect(struct slot *slot)
 {
     uint32_t word = slot_word(slot);
-    if (slot_state(word) != SLOT_MADE)
-        return false;
-    forget(slot);
-    return swap(slot, &word, SLOT_LIVE | (uint32_t)HOW_CONNECT << SLOT_HOW_SHIFT);
+    for (;;) {
+        if (slot_state(word) == SLOT_CLAIMED) {
+            word = await_release(slot, word);
+            continue;
+        }
+        if (slot_state(word) != SLOT_MADE)
+            return false;
+        forget(slot);
+        if (swap(slot, &word, SLOT_LIVE | (uint32_t)HOW_CONNECT << SLOT_HOW_SHIFT))
+            return true;
+    }
 }
 
 bool slot_dissolve(struct slot *slot)

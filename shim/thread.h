@@ -19,9 +19,12 @@ bool thread_start(void (*run)(void));
 
 /*
  * Waits until run has returned and the kernel no longer counts the thread as one of the
- * process's. False when that did not come about in time. Any thread but this one, any signal
- * handler; where a thread was started.
+ * process's; true when none was ever started. False when that did not come about in time. Any
+ * thread but this one, any signal handler.
  */
 bool thread_await_end(uint32_t patience_ms);
+
+/* For a forked child: its parent's thread is none of its own. */
+void thread_adopt(void);
 
 #endif

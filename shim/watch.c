@@ -28,13 +28,25 @@
 #ifndef SWEEP_MS /* the stress test makes it 1 */
 #define SWEEP_MS 200
 #endif
-enum { BATCH = 128, RETRY_MS = 1000, FINISH_MS = 1000, LEAVE_MS = 2000 };
+enum { BATCH = 128, RETRY_MS = 1000, FINISH_MS = 1000, LEAVE_MS = 2000, LAST_STEPS_MS = 100 };
 
 static const struct options *rules;
 
-/* RUNNING from when somebody begins to start it; LEAVING until it is gone. */
-enum { ABSENT, RUNNING, LEAVING };
+/*
+ * Whether there is a watcher. Who moves it on:
+ *
+ *     ABSENT -> STARTING -> RUNNING   start(), with signals blocked
+ *     RUNNING -> LEAVING              watch_leave()
+ *     LEAVING -> ABSENT               the watcher, as its last act
+ *
+ * ABSENT is not yet gone: start() makes no second thread while the kernel knows the first.
+ */
+enum { ABSENT, STARTING, RUNNING, LEAVING };
 static _Atomic uint32_t presence;
+
+/* How many calls want the process without a watcher just now, and whether one is wanted after. */
+static _Atomic uint32_t away;
+static _Atomic bool wanted;
 static _Atomic bool retiring;
 
 /* Raised by who wants the watcher to look up: it sleeps on it. */
@@ -56,6 +68,11 @@ struct batch {
     struct pollfd polled[BATCH];
     int count;
 };
+
+static bool is_leaving(void)
+{
+    return atomic_load(&presence) == LEAVING;
+}
 
 static void wake(_Atomic uint32_t *word)
 {
@@ -174,7 +191,7 @@ static void poll_batch(struct batch *batch)
         const struct pollfd *polled = &batch->polled[i];
         slot_release(slot_of(polled->fd), polled->revents & POLLNVAL ? SLOT_FREE : SLOT_LIVE, 0);
     }
-    for (int i = 0; i < batch->count; i++) {
+    for (int i = 0; i < batch->count && !is_leaving(); i++) {
         const struct pollfd *polled = &batch->polled[i];
         if (polled->revents && !(polled->revents & POLLNVAL))
             attend(polled->fd, slot_of(polled->fd));
@@ -210,9 +227,9 @@ static uint32_t sweep(void)
 {
     struct batch batch = {.count = 0};
     uint32_t pause_ms = 0;
-    for (int fd = slots_next(0); fd >= 0; fd = slots_next(fd + 1)) {
+    for (int fd = slots_next(0); fd >= 0 && !is_leaving(); fd = slots_next(fd + 1)) {
         struct slot *slot = slot_of(fd);
-        uint32_t word = slot_word(slot);
+        const uint32_t word = slot_word(slot);
         if (slot_state(word) == SLOT_CLAIMED)
             shorten(&pause_ms, SWEEP_MS);
         if (slot_state(word) != SLOT_LIVE)
@@ -243,7 +260,7 @@ static uint32_t sweep(void)
 static void tell_posted(void)
 {
     struct record record;
-    while (record_take(&record)) {
+    while (!is_leaving() && record_take(&record)) {
         if (!report_count(&record))
             continue;
         if (record.type == RECORD_BIND_CONFLICT && record.leaks == 0)
@@ -273,17 +290,20 @@ static uint32_t sweep_or_doze(void)
 static void watch(void)
 {
     raw2(SYS_prctl, PR_SET_NAME, (long)"closewait");
-    while (atomic_load(&presence) != LEAVING) {
+    while (!is_leaving()) {
         const uint32_t heard = atomic_load(&bell);
         atomic_store(&dozing, false);
         tell_posted();
         if (atomic_load_explicit(&finishing, memory_order_acquire) &&
             !atomic_load_explicit(&finished, memory_order_relaxed))
             finish();
-        sleep_on(&bell, heard, sweep_or_doze());
+        const uint32_t pause_ms = sweep_or_doze();
+        if (!is_leaving())
+            sleep_on(&bell, heard, pause_ms);
     }
     if (atomic_load(&retiring))
         report_retirement();
+    atomic_store(&presence, ABSENT);
 }
 
 void watch_init(const struct options *options)
@@ -291,14 +311,22 @@ void watch_init(const struct options *options)
     rules = options;
 }
 
+/* True when this call started one, or tried to. Signals are blocked: a handler may ask as well. */
 static bool start(void)
 {
-    uint32_t absent = ABSENT;
-    if (!atomic_compare_exchange_strong(&presence, &absent, RUNNING))
+    if (atomic_load(&away)) {
+        atomic_store(&wanted, true);
         return false;
-    if (!thread_start(watch))
-        atomic_store(&presence, ABSENT);
-    return true;
+    }
+    const uint64_t mask = signals_block();
+    uint32_t absent = ABSENT;
+    const bool first = atomic_compare_exchange_strong(&presence, &absent, STARTING);
+    if (first) {
+        const bool started = thread_await_end(LAST_STEPS_MS) && thread_start(watch);
+        atomic_store(&presence, started ? RUNNING : ABSENT);
+    }
+    signals_restore(mask);
+    return first;
 }
 
 static void ring(void)
@@ -339,39 +367,62 @@ void watch_finish(void)
         sleep_on(&finished, 0, FINISH_MS);
 }
 
-/*
- * Of several that want it gone one sees it off, and all wait. Signals are blocked so that a
- * handler of that one does not wait for what it interrupted.
- */
+/* Until the kernel knows the watcher no more; false when it takes too long. */
+static bool see_off(void)
+{
+    const uint64_t start_ms = clock_ms();
+    while (atomic_load(&presence) != ABSENT) {
+        uint32_t running = RUNNING;
+        if (atomic_compare_exchange_strong(&presence, &running, LEAVING))
+            atomic_store(&wanted, true);
+        ring();
+        if (clock_ms() - start_ms > LEAVE_MS)
+            return false;
+        clock_sleep_ms(1);
+    }
+    return thread_await_end(LEAVE_MS);
+}
+
 bool watch_leave(void)
 {
-    if (!is_present())
+    if (!owner_here())
         return false;
-    const uint64_t mask = signals_block();
-    uint32_t now = RUNNING;
-    if (atomic_compare_exchange_strong(&presence, &now, LEAVING)) {
-        ring();
-        thread_await_end(LEAVE_MS);
-        atomic_store(&presence, ABSENT);
-    } else {
-        while (atomic_load(&presence) == LEAVING)
-            clock_sleep_ms(1);
-    }
-    signals_restore(mask);
+    atomic_fetch_add(&away, 1);
+    see_off();
     return true;
 }
 
+void watch_return(bool left)
+{
+    if (left && atomic_fetch_sub(&away, 1) == 1 && atomic_exchange(&wanted, false))
+        watch_start();
+}
+
+void watch_dismiss(void)
+{
+    if (watch_leave())
+        atomic_fetch_sub(&away, 1);
+}
+
+/* away stays raised. A watcher that would not go keeps the hooks that it relies on. */
 void watch_retire(void)
 {
+    if (!owner_here())
+        return;
+    atomic_fetch_add(&away, 1);
     atomic_store(&retiring, true);
-    watch_leave();
-    owner_renounce();
+    if (see_off())
+        owner_renounce();
 }
 
 void watch_adopt(void)
 {
     atomic_store(&presence, ABSENT);
+    atomic_store(&away, 0);
+    atomic_store(&wanted, false);
+    atomic_store(&retiring, false);
     atomic_store(&dozing, false);
     atomic_store(&finishing, 0);
     atomic_store(&finished, 0);
+    thread_adopt();
 }

@@ -25,13 +25,17 @@ static inline void watch_if(bool wanted)
 }
 
 /*
- * The watcher goes, and counts no longer as a thread of the process when this returns; true when
- * there was one, which the caller then starts again. For calls that change every thread's
- * credentials, of which libc would tell its own threads alone (setuid), and for those that the
- * kernel refuses to a process with threads (unshare, setns: user_namespaces(7)). Waits for what
- * the watcher is doing, at most two seconds. Any thread, any signal handler.
+ * The watcher goes, and counts no longer as a thread of the process when this returns: for calls
+ * that change every thread's credentials, of which libc would tell its own threads alone (setuid),
+ * and for those that the kernel refuses to a process with threads (unshare, setns:
+ * user_namespaces(7)). None starts until watch_return, which takes what this returned. Waits for
+ * what the watcher is doing, at most some seconds. Any thread, any signal handler.
  */
 bool watch_leave(void);
+void watch_return(bool left);
+
+/* The watcher goes, and comes back with the next connection. As watch_leave. */
+void watch_dismiss(void);
 
 /*
  * The watcher goes for good and hooks are deaf: the program is about to filter its system calls

@@ -631,12 +631,16 @@ static void door_prctl(void)
 }
 
 /* What they do to the process is the kernel's; that they still do it with a watcher is ours. */
+extern int capset(void *header, const void *data);
+
 static void change_ids(void)
 {
     const int fd = live();
     const gid_t group = getgid();
     const int root = geteuid() == 0;
     must(setgroups(1, &group) == (root ? 0 : -1));
+    must(initgroups("root", group) == (root ? 0 : -1));
+    must_fail(capset(NULL, NULL), EFAULT);
     must(setgid(group) == 0 && setegid(group) == 0 && setregid(group, group) == 0);
     must(setresgid(group, group, group) == 0);
     const uid_t user = root ? 65534 : getuid();
@@ -666,6 +670,8 @@ BY(setregid)
 BY(setresuid)
 BY(setresgid)
 BY(setgroups)
+BY(initgroups)
+BY(capset)
 
 static void enter_namespace(void)
 {

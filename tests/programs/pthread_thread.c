@@ -18,6 +18,7 @@ const char *__tsan_default_suppressions(void)
 
 static pthread_t thread;
 static void (*body)(void);
+static bool started;
 
 static void *run_body(void *unused)
 {
@@ -34,11 +35,20 @@ bool thread_start(void (*run)(void))
     pthread_sigmask(SIG_SETMASK, &all, &before);
     const int ret = pthread_create(&thread, NULL, run_body, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return ret == 0;
+    started = ret == 0;
+    return started;
 }
 
 bool thread_await_end(uint32_t patience_ms)
 {
     (void)patience_ms;
-    return pthread_join(thread, NULL) == 0;
+    if (started)
+        pthread_join(thread, NULL);
+    started = false;
+    return true;
+}
+
+void thread_adopt(void)
+{
+    started = false;
 }
