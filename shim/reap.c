@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <sys/socket.h>
 
 #include "kernel.h"
 #include "raw.h"
+#include "slots.h"
 
 static int option_of(int fd, int name, int otherwise)
 {
@@ -37,30 +39,40 @@ static long tombstone_for(int fd)
 {
     const long flags = raw2(SYS_fcntl, fd, F_GETFL);
     const int nonblock = flags > 0 && (flags & O_NONBLOCK) ? SOCK_NONBLOCK : 0;
-    const long tomb = raw3(SYS_socket, option_of(fd, SO_DOMAIN, AF_INET),
-                           SOCK_STREAM | SOCK_CLOEXEC | nonblock, 0);
+    return raw3(SYS_socket, option_of(fd, SO_DOMAIN, AF_INET),
+                SOCK_STREAM | SOCK_CLOEXEC | nonblock, 0);
+}
+
+static int put_down(int tomb, int fd)
+{
     /* Says ENOTCONN and takes effect all the same (inet_shutdown sets sk_shutdown first). */
-    if (tomb >= 0)
-        raw2(SYS_shutdown, tomb, SHUT_RDWR);
-    return tomb;
+    raw2(SYS_shutdown, tomb, SHUT_RDWR);
+    forget_linger(fd);
+    const long flags = raw2(SYS_fcntl, fd, F_GETFD);
+    const long ret = raw3(SYS_dup3, tomb, fd, flags > 0 && (flags & FD_CLOEXEC) ? O_CLOEXEC : 0);
+    raw1(SYS_close, tomb);
+    return ret < 0 ? (int)-ret : 0;
 }
 
 /*
- * For three system calls the tombstone has a number of its own, the lowest free one: there is no
- * call that makes a socket on a given number. A program that closes a number and counts on its
- * next open() to get the same one can miss it in these microseconds. README names this limit.
+ * For a few system calls the tombstone has a number of its own, the lowest free one: there is no
+ * call that makes a socket on a given number. The slot of that number is guarded meanwhile, so
+ * that a close or dup2 of the program's on it waits; one that came before the guard is seen by
+ * the cookie. A program that closes a number and counts on its next open() to get the same one
+ * can miss it. README names this limit.
  */
 int reap_bury(int fd, uint64_t cookie)
 {
     if (kernel_cookie(fd) != cookie)
         return ESTALE;
     const long tomb = tombstone_for(fd);
-    if (tomb < 0)
+    if (raw_failed(tomb))
         return (int)-tomb;
-    forget_linger(fd);
-    const long cloexec = raw2(SYS_fcntl, fd, F_GETFD);
-    const long ret =
-        raw3(SYS_dup3, tomb, fd, cloexec > 0 && (cloexec & FD_CLOEXEC) ? O_CLOEXEC : 0);
-    raw1(SYS_close, tomb);
-    return ret < 0 ? (int)-ret : 0;
+    const uint64_t own = kernel_cookie((int)tomb);
+    struct slot *guard = slot_guard((int)tomb);
+    const int error =
+        own != 0 && kernel_cookie((int)tomb) == own ? put_down((int)tomb, fd) : EAGAIN;
+    if (guard)
+        slot_release(guard, SLOT_FREE, 0);
+    return error;
 }

@@ -175,6 +175,16 @@ bool slot_claim(struct slot *slot)
     return false;
 }
 
+struct slot *slot_guard(int fd)
+{
+    struct slot *slot = slot_for(fd);
+    uint32_t word = slot_word(slot);
+    while (slot && slot_state(word) == SLOT_FREE)
+        if (swap(slot, &word, SLOT_CLAIMED))
+            return slot;
+    return NULL;
+}
+
 void slot_release(struct slot *slot, enum slot_state next, uint32_t flags)
 {
     uint32_t word = slot_word(slot);

@@ -32,8 +32,11 @@
  *     of a number that the kernel has just given out: which it does not do before that real call
  *     has closed it. (That is why connect moves MADE to LIVE and never publishes: another thread
  *     may connect a number that is being closed.)
- * Calls that no hook sees (an inline system call, io_uring) have the span from (2) to dup3 to do
- * harm in, two system calls; that is the limit of a tool that lives in libc's callers.
+ * Two things are left. Calls that no hook sees (an inline system call, io_uring) have the span
+ * from (2) to dup3 to do harm in, two system calls; that is the limit of a tool that lives in
+ * libc's callers. And a program whose own threads race for one number: a hook publishes a number
+ * a moment after the kernel has given it out, and a dup2 or closefrom of another thread over that
+ * very number may have passed its slot_vacate in that moment.
  *
  * Nobody waits for himself or for ever: a claim is held with all signals blocked, so no handler
  * runs on the claiming thread, and what is done under it does not block; the waiter sleeps (a
@@ -126,6 +129,12 @@ void slot_flag(struct slot *slot, uint32_t flag);
  */
 bool slot_claim(struct slot *slot);
 void slot_release(struct slot *slot, enum slot_state next, uint32_t flags);
+
+/*
+ * FREE to CLAIMED, for a number that is ours for a moment: calls of the program's that would close
+ * or replace it wait. NULL when the slot is not FREE. Does not wait; release to FREE.
+ */
+struct slot *slot_guard(int fd);
 
 /* For a forked child that adopts the table: frees claims, marks connections as inherited. */
 void slots_adopt(void);

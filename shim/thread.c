@@ -2,6 +2,7 @@
 #include "thread.h"
 
 #include <errno.h>
+#include <linux/close_range.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -15,8 +16,19 @@
 /* A guard page, the stack, and one page that stands for the thread's static TLS block. */
 enum { PAGE = 4096, STACK_SIZE = 64 * 1024, MAP_SIZE = PAGE + STACK_SIZE + PAGE };
 
-static char *map;
-static long tid; /* of the thread that was started last */
+/* Two places: the watcher's, and that of its errands. */
+struct place {
+    char *map;
+    long tid; /* of the thread that was started last */
+};
+
+static struct place watcher;
+static struct place apart;
+
+static struct {
+    void (*what)(void *);
+    void *with;
+} errand;
 
 /*
  * The thread has no TLS of libc's. What compiled code may read without being asked is there all
@@ -36,16 +48,16 @@ static void fill_tls(char *block)
 #endif
 }
 
-static bool make_map(void)
+static bool make_map(struct place *place)
 {
-    if (map)
+    if (place->map)
         return true;
     const long at = raw_map(MAP_SIZE, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK);
     if (raw_failed(at))
         return false;
     raw3(SYS_mprotect, at, PAGE, PROT_NONE);
-    map = (char *)at;
+    place->map = (char *)at;
     return true;
 }
 
@@ -119,39 +131,81 @@ static long clone_thread(unsigned long flags, const char *stack_end, const char 
 #endif
 }
 
-bool thread_start(void (*run)(void))
+static bool start(struct place *place, void (*run)(void))
 {
     const unsigned long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
                                 CLONE_SYSVSEM | CLONE_SETTLS;
-    if (!make_map())
+    if (!make_map(place))
         return false;
-    char *stack_end = map + PAGE + STACK_SIZE;
+    char *stack_end = place->map + PAGE + STACK_SIZE;
     fill_tls(stack_end);
     const uint64_t before = signals_block();
-    tid = clone_thread(flags, stack_end, stack_end, run);
+    place->tid = clone_thread(flags, stack_end, stack_end, run);
     signals_restore(before);
-    return tid > 0;
+    return place->tid > 0;
+}
+
+bool thread_start(void (*run)(void))
+{
+    return start(&watcher, run);
 }
 
 /*
  * Not by CLONE_CHILD_CLEARTID: the kernel clears that word while the thread still counts as one
  * of the process's (mm_release comes before release_task), and unshare(2) would see it.
  */
-bool thread_await_end(uint32_t patience_ms)
+static bool is_gone(const struct place *place)
+{
+    return place->tid <= 0 || raw3(SYS_tgkill, raw0(SYS_getpid), place->tid, 0) == -ESRCH;
+}
+
+static void pause_shortly(void)
 {
     const struct timespec pause = {.tv_nsec = 50000};
-    if (tid <= 0)
+    raw2(SYS_nanosleep, (long)&pause, 0);
+}
+
+bool thread_await_end(uint32_t patience_ms)
+{
+    if (is_gone(&watcher))
         return true;
-    const uint64_t start = clock_ms();
-    while (raw3(SYS_tgkill, raw0(SYS_getpid), tid, 0) != -ESRCH) {
-        if (clock_ms() - start >= patience_ms)
+    for (const uint64_t start_ms = clock_ms(); !is_gone(&watcher); pause_shortly())
+        if (clock_ms() - start_ms >= patience_ms)
             return false;
-        raw2(SYS_nanosleep, (long)&pause, 0);
-    }
     return true;
+}
+
+/*
+ * close_range(2) with CLOSE_RANGE_UNSHARE copies nothing of what it would close: the new table has
+ * 0, 1 and 2 alone, and no socket of the program's is held by it for a moment. Before Linux 5.9
+ * the errand has the program's table, as every thread.
+ */
+static void run_errand(void)
+{
+    if (raw3(SYS_close_range, 3, (long)UINT32_MAX, CLOSE_RANGE_UNSHARE) == 0) {
+        raw1(SYS_close, 0);
+        raw1(SYS_close, 1);
+    }
+    errand.what(errand.with);
+}
+
+void thread_apart(void (*what)(void *), void *with)
+{
+    errand.what = what;
+    errand.with = with;
+    if (!start(&apart, run_errand)) {
+        what(with);
+        return;
+    }
+    while (!is_gone(&apart))
+        pause_shortly();
+    /* A fresh stack each time: errands are rare, and memcheck takes a used one for freed. */
+    raw2(SYS_munmap, (long)apart.map, MAP_SIZE);
+    apart.map = NULL;
 }
 
 void thread_adopt(void)
 {
-    tid = 0;
+    watcher.tid = 0;
+    apart.tid = 0;
 }

@@ -24,6 +24,13 @@ bool thread_start(void (*run)(void));
  */
 bool thread_await_end(uint32_t patience_ms);
 
+/*
+ * Runs what(with) on a thread with a descriptor table of its own, in which there is nothing but
+ * standard error, and waits for its end. What it opens has no number in the program, and what the
+ * program does to its numbers does not reach it. The watcher's, as for thread_start.
+ */
+void thread_apart(void (*what)(void *), void *with);
+
 /* For a forked child: its parent's thread is none of its own. */
 void thread_adopt(void);
 

@@ -100,31 +100,39 @@ static bool told_by_copy(int fd, uint64_t cookie)
     return false;
 }
 
-static void tell(const struct record *record)
+/* Asks what only the kernel knows by now, and tells: both need descriptors. */
+static void run_tell(void *with)
+{
+    struct record *record = with;
+    const struct leak *leak = &record->leak;
+    if (record->type == RECORD_BIND_CONFLICT && record->leaks == 0)
+        record->holder = diag_holder(&record->wanted);
+    if (record->type == RECORD_REAP && record->error == 0)
+        record->fate = record->why == WHY_DEAD ? FATE_GONE
+                                               : diag_fate(&leak->local, &leak->peer, leak->cookie);
+    report_tell(record);
+}
+
+static void tell(struct record *record)
 {
     if (report_count(record))
-        report_tell(record);
+        thread_apart(run_tell, record);
 }
 
 static void tell_leak(const struct leak *leak)
 {
-    const struct record record = {.type = RECORD_LEAK, .leak = *leak, .leaks = 1, .fresh = 1};
+    struct record record = {.type = RECORD_LEAK, .leak = *leak, .leaks = 1, .fresh = 1};
     tell(&record);
 }
 
 static void tell_reap(const struct look *look, int error)
 {
-    const struct leak *leak = &look->leak;
-    const struct record record = {
+    struct record record = {
         .type = RECORD_REAP,
         .why = look->ruling.verdict == VERDICT_DEAD ? WHY_DEAD : WHY_GRACE,
-        .leak = *leak,
+        .leak = look->leak,
         .error = error,
         .reaped = error == 0,
-        .fate = error ? FATE_UNKNOWN
-                : look->ruling.verdict == VERDICT_DEAD
-                    ? FATE_GONE
-                    : diag_fate(&leak->local, &leak->peer, leak->cookie),
     };
     tell(&record);
 }
@@ -260,18 +268,25 @@ static uint32_t sweep(void)
 static void tell_posted(void)
 {
     struct record record;
-    while (!is_leaving() && record_take(&record)) {
-        if (!report_count(&record))
-            continue;
-        if (record.type == RECORD_BIND_CONFLICT && record.leaks == 0)
-            record.holder = diag_holder(&record.wanted);
-        report_tell(&record);
-    }
+    while (!is_leaving() && record_take(&record))
+        tell(&record);
+}
+
+static void run_summary(void *unused)
+{
+    (void)unused;
+    report_summary();
+}
+
+static void run_retirement(void *unused)
+{
+    (void)unused;
+    report_retirement();
 }
 
 static void finish(void)
 {
-    report_summary();
+    thread_apart(run_summary, NULL);
     atomic_store_explicit(&finished, 1, memory_order_release);
     wake(&finished);
 }
@@ -302,7 +317,7 @@ static void watch(void)
             sleep_on(&bell, heard, pause_ms);
     }
     if (atomic_load(&retiring))
-        report_retirement();
+        thread_apart(run_retirement, NULL);
     atomic_store(&presence, ABSENT);
 }
 

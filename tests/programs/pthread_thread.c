@@ -48,6 +48,11 @@ bool thread_await_end(uint32_t patience_ms)
     return true;
 }
 
+void thread_apart(void (*what)(void *), void *with)
+{
+    what(with);
+}
+
 void thread_adopt(void)
 {
     started = false;

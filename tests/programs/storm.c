@@ -213,7 +213,8 @@ static void interrupt(int number)
     char c;
     const struct sockaddr_in nobody = {.sin_family = AF_INET, .sin_port = htons(1)};
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    connect(fd, (const struct sockaddr *)&nobody, sizeof(nobody));
+    if (connect(fd, (const struct sockaddr *)&nobody, sizeof(nobody)) == 0)
+        wrong("is connected to nobody", fd);
     recv(fd, &c, 1, MSG_DONTWAIT);
     close(fd);
     errno = kept;
