@@ -22,13 +22,6 @@ static uint32_t least(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
-/* How long ago it was opened; as long as can be before the watcher has seen it. */
-static uint32_t open_ms_of(struct slot *slot, uint64_t now)
-{
-    const uint32_t opened_cs = get(&slot->opened_cs);
-    return opened_cs ? clock_age_ms(opened_cs, now) : UINT32_MAX;
-}
-
 static bool peer_gone(const struct facts *facts)
 {
     return facts->state == TCP_CLOSE_WAIT || facts->state == TCP_CLOSE;
@@ -41,7 +34,7 @@ static bool peer_gone(const struct facts *facts)
  */
 static void note_gone(struct slot *slot, const struct facts *facts, uint64_t now)
 {
-    const uint32_t open_ms = open_ms_of(slot, now);
+    const uint32_t open_ms = clock_age_ms(get(&slot->opened_cs), now);
     uint32_t gone_ms = facts->state == TCP_CLOSE_WAIT ? least(facts->heard_ms, open_ms) : 0;
     if (get(&slot->word) & SLOT_EOF_READ) {
         const uint32_t eof_ms = clock_age_ms(get(&slot->eof_cs), now);
@@ -70,6 +63,12 @@ static struct history history_of(struct slot *slot, const struct facts *facts, u
     };
 }
 
+void look_stamp(struct slot *slot)
+{
+    if (get(&slot->opened_cs) == 0)
+        set(&slot->opened_cs, clock_cs(clock_ms()) | 1);
+}
+
 static bool same_socket(int fd, struct slot *slot)
 {
     const uint64_t cookie = kernel_cookie(fd);
@@ -86,7 +85,7 @@ static struct leak leak_of(int fd, struct slot *slot, const struct facts *facts,
         .state = facts->state,
         .how = slot_how(get(&slot->word)),
         .gone_ms = history->gone_ms,
-        .open_ms = open_ms_of(slot, now),
+        .open_ms = clock_age_ms(get(&slot->opened_cs), now),
         .unread_bytes = facts->unread_bytes,
         .unsent_bytes = facts->unsent_bytes,
         .error = facts->error,
@@ -99,6 +98,7 @@ static struct leak leak_of(int fd, struct slot *slot, const struct facts *facts,
 static bool see(int fd, struct slot *slot, uint64_t now, struct facts *facts,
                 struct history *history)
 {
+    look_stamp(slot);
     if (!same_socket(fd, slot) || !kernel_facts(fd, facts))
         return false;
     if (peer_gone(facts) && !(get(&slot->word) & SLOT_GONE))

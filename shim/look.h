@@ -26,4 +26,10 @@ bool look_at(int fd, struct slot *slot, const struct options *options, struct lo
 /* The same at the moment when the program itself asks for the port that the socket holds. */
 bool look_at_wanted(int fd, struct slot *slot, const struct options *options, struct look *look);
 
+/*
+ * Notes when the socket was opened, as far as we know, when it is first seen: hooks do not ask for
+ * the time. A FIN that waited in an accept queue counts from here. Whoever holds the claim.
+ */
+void look_stamp(struct slot *slot);
+
 #endif

@@ -21,7 +21,7 @@ struct leak {
     enum leak_class class;
     enum how how;
     uint32_t gone_ms;
-    uint32_t open_ms; /* UINT32_MAX: the watcher has not seen it open */
+    uint32_t open_ms;
     uint32_t unread_bytes;
     uint32_t unsent_bytes;
     bool error; /* one waits to be read */

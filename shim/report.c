@@ -191,17 +191,13 @@ static void add_origin(struct text *text, const struct leak *leak)
     static const char *const ways[] = {
         [HOW_CONNECT] = "opened by connect ",
         [HOW_ACCEPT] = "opened by accept ",
-        [HOW_INHERITED] = "inherited over fork, or over exec without FD_CLOEXEC; known since ",
+        [HOW_INHERITED] = "inherited over fork, or over exec without FD_CLOEXEC; first seen ",
         [HOW_RECEIVED] = "received from another process (SCM_RIGHTS) ",
     };
     text_add(text, "    ");
     text_add(text, ways[leak->how]);
-    if (leak->open_ms == UINT32_MAX)
-        text_add(text, "just now\n");
-    else {
-        text_add_duration(text, leak->open_ms);
-        text_add(text, " ago\n");
-    }
+    text_add_duration(text, leak->open_ms);
+    text_add(text, " ago\n");
 }
 
 static void add_advice(struct text *text, const struct leak *leak)

@@ -36,7 +36,8 @@
  * from (2) to dup3 to do harm in, two system calls; that is the limit of a tool that lives in
  * libc's callers. And a program whose own threads race for one number: a hook publishes a number
  * a moment after the kernel has given it out, and a dup2 or closefrom of another thread over that
- * very number may have passed its slot_vacate in that moment.
+ * very number may have passed its slot_vacate in that moment. The grace of what was published
+ * begins with its first look, so the moment would have to last for all of it.
  *
  * Nobody waits for himself or for ever: a claim is held with all signals blocked, so no handler
  * runs on the claiming thread, and what is done under it does not block; the waiter sleeps (a

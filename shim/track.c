@@ -114,7 +114,10 @@ bool track_accept(int listener, int fd)
     return slot_publish(fd, SLOT_LIVE, HOW_ACCEPT);
 }
 
-/* The copy knows what the original knew; both know that they are not alone. */
+/*
+ * The copy knows what the original knew, but for its age: who duplicates a socket uses it, and its
+ * grace begins anew. Both know that they are not alone.
+ */
 bool track_copy(int from, int fd)
 {
     struct slot *original = slot_of(from);
@@ -126,9 +129,6 @@ bool track_copy(int from, int fd)
     struct slot *copy = slot_publish(fd, state, slot_how(word));
     if (!copy || state == SLOT_MADE)
         return false;
-    atomic_store_explicit(&copy->opened_cs,
-                          atomic_load_explicit(&original->opened_cs, memory_order_relaxed),
-                          memory_order_relaxed);
     atomic_store_explicit(&copy->eof_cs,
                           atomic_load_explicit(&original->eof_cs, memory_order_relaxed),
                           memory_order_relaxed);

@@ -220,13 +220,6 @@ static void shorten(uint32_t *pause_ms, uint32_t ms)
         *pause_ms = ms;
 }
 
-/* When it was opened, as far as we know: hooks do not ask for the time. 0 is for "not seen". */
-static void stamp(struct slot *slot)
-{
-    if (atomic_load_explicit(&slot->opened_cs, memory_order_relaxed) == 0)
-        atomic_store_explicit(&slot->opened_cs, clock_cs(clock_ms()) | 1, memory_order_relaxed);
-}
-
 /*
  * Looks at every tracked socket once. Returns how long to sleep, 0 when there is none: those
  * whose peer is there are polled each SWEEP_MS, those whose peer is gone are looked at when due.
@@ -245,7 +238,7 @@ static uint32_t sweep(void)
         if (!(word & SLOT_GONE)) {
             shorten(&pause_ms, SWEEP_MS);
             if (slot_claim(slot)) {
-                stamp(slot);
+                look_stamp(slot);
                 batch.polled[batch.count++] = (struct pollfd){.fd = fd, .events = POLLRDHUP};
             }
             if (batch.count == BATCH)

@@ -265,7 +265,7 @@ Test(line, gives_a_forked_child_its_own_table)
     close(meet(listener, &program, first));
     close(meet(listener, &program, second));
     program_must_report(&program,
-                        "inherited over fork, or over exec without FD_CLOEXEC; known since ");
+                        "inherited over fork, or over exec without FD_CLOEXEC; first seen ");
     /* The parent has one, the child two, and each speaks for itself. */
     program_must_report_times(&program, ": leak: ", 3);
     cr_expect_eq(program_end(&program), 0);
@@ -341,4 +341,22 @@ Test(line, follows_a_forked_child_that_vforks)
     program_must_say(&program, "did read");
     program_must_report(&program, "inherited over fork");
     cr_expect_eq(program_end(&program), 0);
+}
+
+/* Its FIN is older than grace when the program gets it: there was nothing to close before. */
+Test(line, gives_grace_to_what_waited_in_the_accept_queue)
+{
+    struct program program;
+    program_start(&program, "action=close,grace=700ms",
+                  ARGS("python3", "-c",
+                       "import socket, time\n"
+                       "listener = socket.create_server(('127.0.0.1', 0))\n"
+                       "socket.create_connection(listener.getsockname()).close()\n"
+                       "time.sleep(1)\n"
+                       "client, _ = listener.accept()\n"
+                       "time.sleep(0.3)\n"
+                       "client.getpeername()\n"
+                       "client.close()\n"));
+    cr_expect_eq(program_end(&program), 0, "%s", program.reported);
+    cr_expect_str_empty(program.reported);
 }
