@@ -76,7 +76,7 @@ static void reap(int fd, struct slot *slot, const struct options *options, struc
                  struct holders *holders)
 {
     struct look look;
-    (void)holders;
+    (void)holders; /* counted already */
     const bool buried = look_at_wanted(fd, slot, options, &look) && is_leak(&look) &&
                         look.ruling.reap && reap_bury(fd, look.leak.cookie) == 0;
     record->reaped += buried;
