@@ -43,21 +43,20 @@ CLI_SHARED  := $(addprefix $(BUILD)/shim/,options.o text.o endpoint.o judge.o)
 # the tests themselves a program under the shim.
 UNIT_OBJ    := $(filter-out $(BUILD)/shim/hooks.o $(BUILD)/shim/init.o,$(SHIM_OBJ))
 TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors storm leaker leaker-musl leaker-static leaker-musl-static \
-	leaker-fortified leaker-lfs leaker-tsan early.so)
+	leaker-fortified leaker-lfs leaker-tsan names names-musl early.so)
 
 all: $(BUILD)/libclosewait.so $(BUILD)/closewait $(DEMO)
 
-$(BUILD)/libclosewait.so: $(SHIM_OBJ) $(BUILD)/shim/exports.map
-	$(CC) $(CFLAGS) $(SHIM_LDFLAGS) -Wl,--version-script=$(BUILD)/shim/exports.map $(LDFLAGS) \
+$(BUILD)/libclosewait.so: $(SHIM_OBJ) $(BUILD)/shim/versions.map
+	$(CC) $(CFLAGS) $(SHIM_LDFLAGS) -Wl,--version-script=$(BUILD)/shim/versions.map $(LDFLAGS) \
 		-o $@ $(SHIM_OBJ) $(LIBBSD_A) -lgcc $(if $(M32),-l:libc_nonshared.a)
 
-# The names that the shim exports are those of its list of calls, and no other.
-$(BUILD)/shim/exports.map: shim/calls.h
+# The versions of those names that only glibc has (GLIBC in calls.h). What the shim exports, its
+# compiler knows: hidden is the default, and the hooks alone are not.
+$(BUILD)/shim/versions.map: shim/calls.h
 	@mkdir -p $(@D)
-	{ echo '{ global:'; \
-	  printf '#define CALL(returns, name, ...) name;\n#define ALIAS(name, of) name;\n#include "calls.h"\n' | \
-		$(CC) -E -P -Ishim -x c - && \
-	  echo 'local: *; };'; } >$@
+	printf '#define CALL(...)\n#define GLIBC(name, version) version\n#include "calls.h"\n' | \
+		$(CC) $(CFLAGS) -E -P -Ishim -x c - | tr -d '" ' | sort -u | sed '/./s/$$/ {};/' >$@
 
 $(BUILD)/closewait: $(CLI_OBJ) $(CLI_SHARED)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lelf -lbsd
@@ -72,8 +71,14 @@ $(BUILD)/tests/leaker: $(BUILD)/tests/programs/leaker.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
 
 # A program under the shim that can see its table: the shim is linked in.
-$(BUILD)/tests/doors: $(BUILD)/tests/programs/doors.o $(SHIM_OBJ)
+$(BUILD)/tests/doors: $(filter $(BUILD)/tests/programs/doors%,$(PROGRAM_OBJ)) $(BUILD)/tests/linked-hooks.o \
+	$(filter-out $(BUILD)/shim/hooks.o,$(SHIM_OBJ))
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBBSD_A)
+
+# Names with a version are for the dynamic linker.
+$(BUILD)/tests/linked-hooks.o: shim/hooks.c
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(CFLAGS) $(SHIM_CFLAGS) -DUNVERSIONED -c -o $@ $<
 
 # A watcher that sweeps all the time, and for a sanitizer a thread that it knows.
 STORM_OBJ := $(BUILD)/tests/programs/storm.o $(BUILD)/tests/storm-watch.o \
@@ -95,6 +100,13 @@ $(BUILD)/tests/leaker-musl: tests/programs/leaker.c
 $(BUILD)/tests/leaker-musl-static: tests/programs/leaker.c
 	@mkdir -p $(@D)
 	musl-gcc -std=gnu11 $(WARNINGS) -O2 -static -o $@ $<
+
+$(BUILD)/tests/names: $(BUILD)/tests/programs/names.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
+
+$(BUILD)/tests/names-musl: tests/programs/names.c shim/calls.h
+	@mkdir -p $(@D)
+	musl-gcc -std=gnu11 $(WARNINGS) -Ishim -O2 -o $@ $<
 
 $(BUILD)/tests/leaker-static: $(BUILD)/tests/programs/leaker.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -static -o $@ $<
@@ -186,7 +198,7 @@ $(addprefix deps-,$(TARGETS)): deps-%:
 
 NEEDS := $(addprefix deps-,$(filter $(TARGETS),$(MAKECMDGOALS)))
 $(SHIM_OBJ) $(CLI_OBJ) $(DEMO_OBJ) $(TEST_OBJ) $(PROGRAM_OBJ): | $(NEEDS)
-$(BUILD)/shim/exports.map $(TEST_PROGRAMS): | $(NEEDS)
+$(BUILD)/shim/versions.map $(TEST_PROGRAMS): | $(NEEDS)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 

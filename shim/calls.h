@@ -12,12 +12,19 @@
  *         is away meanwhile. Where it is not defined, it is a CALL.
  *     ALIAS(name, of)
  *         another name that glibc has for a CALL. Where it is not defined, nothing.
+ *     GLIBC(name, version)
+ *         a CALL or an ALIAS that only glibc has, and the version of its symbol there. Ours has
+ *         the same version and is hidden: a program of glibc's finds it by that version, and to
+ *         any other it stays absent (hooks.c). Where it is not defined, nothing.
  */
 #ifndef AWAY
 #define AWAY(returns, name, parameters, arguments, kernel) CALL(returns, name, parameters, kernel)
 #endif
 #ifndef ALIAS
 #define ALIAS(name, of)
+#endif
+#ifndef GLIBC
+#define GLIBC(name, version)
 #endif
 
 /* How a socket comes to be, and whose it is. */
@@ -80,7 +87,9 @@ CALL(pid_t, fork, (void), late_fork())
 
 /* A child that runs in our memory, and must not touch the table. */
 CALL(pid_t, vfork, (void), late_fork())
-CALL(pid_t, __vfork, (void), late_fork())
+
+/* A child with a copy of our memory that is not fork's: it only passes through. */
+CALL(pid_t, _Fork, (void), late_Fork())
 CALL(int, clone,
      (int (*run)(void *), void *stack, int flags, void *with, pid_t *parent, void *tls,
       pid_t *child),
@@ -95,6 +104,9 @@ CALL(void, _exit, (int status), raw1(SYS_exit_group, status))
 CALL(void, _Exit, (int status), raw1(SYS_exit_group, status))
 CALL(void, quick_exit, (int status), late_quick_exit(status))
 CALL(int, prctl, (int option, long a, long b, long c, long d), raw5(SYS_prctl, option, a, b, c, d))
+
+/* What gives one thread descriptors of its own, and wants to be the only thread. */
+CALL(int, unshare, (int flags), raw1(SYS_unshare, flags))
 
 /* What changes every thread, or needs a process that has one. */
 AWAY(int, setuid, (uid_t id), (id), raw1(SYS_SETUID, (long)id))
@@ -115,7 +127,6 @@ AWAY(int, initgroups, (const char *user, gid_t group), (user, group), late_initg
 AWAY(int, capset, (void *header, const void *data), (header, data),
      raw2(SYS_capset, (long)header, (long)data))
 AWAY(int, setns, (int fd, int type), (fd, type), raw2(SYS_setns, fd, type))
-AWAY(int, unshare, (int flags), (flags), raw1(SYS_unshare, flags))
 
 ALIAS(__close, close)
 ALIAS(__connect, connect)
@@ -124,7 +135,39 @@ ALIAS(__fcntl, fcntl)
 ALIAS(__fork, fork)
 ALIAS(__read, read)
 ALIAS(__recv, recv)
+ALIAS(__vfork, vfork)
 ALIAS(_IO_fclose, fclose)
 
+/* The oldest version there is for a processor; what is older elsewhere has it as well. */
+#if defined(__x86_64__)
+#define GLIBC_FIRST(i386)   "GLIBC_2.2.5"
+#define GLIBC_SINCE(number) "GLIBC_" number
+#elif defined(__i386__)
+#define GLIBC_FIRST(i386)   "GLIBC_" i386
+#define GLIBC_SINCE(number) "GLIBC_" number
+#elif defined(__aarch64__)
+#define GLIBC_FIRST(i386)   "GLIBC_2.17"
+#define GLIBC_SINCE(number) "GLIBC_2.17"
+#endif
+
+GLIBC(__read_chk, GLIBC_SINCE("2.4"))
+GLIBC(__recv_chk, GLIBC_SINCE("2.4"))
+GLIBC(__recvfrom_chk, GLIBC_SINCE("2.4"))
+GLIBC(fcntl64, "GLIBC_2.28")
+GLIBC(close_range, "GLIBC_2.34")
+GLIBC(closefrom, "GLIBC_2.34")
+GLIBC(__vfork, GLIBC_FIRST("2.1.2"))
+GLIBC(__close, GLIBC_FIRST("2.0"))
+GLIBC(__connect, GLIBC_FIRST("2.0"))
+GLIBC(__dup2, GLIBC_FIRST("2.0"))
+GLIBC(__fcntl, GLIBC_FIRST("2.0"))
+GLIBC(__fork, GLIBC_FIRST("2.0"))
+GLIBC(__read, GLIBC_FIRST("2.0"))
+GLIBC(__recv, "GLIBC_PRIVATE")
+GLIBC(_IO_fclose, GLIBC_FIRST("2.1"))
+
+#undef GLIBC_FIRST
+#undef GLIBC_SINCE
+#undef GLIBC
 #undef ALIAS
 #undef AWAY

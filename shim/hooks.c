@@ -9,6 +9,7 @@
 #include <linux/close_range.h>
 #include <linux/fcntl.h>
 #include <linux/prctl.h>
+#include <linux/sched.h>
 #include <linux/seccomp.h>
 
 #include "number.h"
@@ -25,6 +26,17 @@
 #include "calls.h"
 #undef ALIAS
 #undef CALL
+
+/*
+ * With one @ the version is no default one: musl, which knows no versions, passes over such a
+ * name (find_sym), and glibc takes it for the references that a program built with glibc has.
+ */
+#ifndef UNVERSIONED
+#define CALL(returns, name, parameters, kernel)
+#define GLIBC(name, version) __asm__(".symver " #name ", " #name "@" version ", remove");
+#include "calls.h"
+#undef CALL
+#endif
 
 int socket(int domain, int type, int protocol)
 {
@@ -69,23 +81,27 @@ int listen(int fd, int backlog)
 
 int close(int fd)
 {
-    track_leave(fd);
-    return real.close(fd);
+    const struct departure left = track_leave(fd);
+    const int ret = real.close(fd);
+    track_left(left, true);
+    return ret;
 }
 
 int close_range(unsigned int first, unsigned int last, int flags)
 {
-    const bool left = ((unsigned int)flags & CLOSE_RANGE_UNSHARE) && watch_leave();
-    track_leave_range(first, last, flags);
+    const bool left = ((unsigned int)flags & CLOSE_RANGE_UNSHARE) && watch_part();
+    const bool told = track_leave_range(first, last, (unsigned int)flags);
     const int ret = real.close_range(first, last, flags);
+    track_left_range(told);
     watch_return(left);
     return ret;
 }
 
 void closefrom(int first)
 {
-    track_leave_range(first < 0 ? 0 : (unsigned int)first, UINT_MAX, 0);
+    const bool told = track_leave_range(first < 0 ? 0 : (unsigned int)first, UINT_MAX, 0);
     real.closefrom(first);
+    track_left_range(told);
 }
 
 int dup(int from)
@@ -97,18 +113,18 @@ int dup(int from)
 
 int dup2(int from, int fd)
 {
-    if (from != fd)
-        track_leave(fd);
+    const struct departure left = track_replace(from, fd);
     const int copy = real.dup2(from, fd);
+    track_left(left, copy >= 0);
     watch_if(track_copy(from, copy));
     return copy;
 }
 
 int dup3(int from, int fd, int flags)
 {
-    if (from != fd)
-        track_leave(fd);
+    const struct departure left = track_replace(from, fd);
     const int copy = real.dup3(from, fd, flags);
+    track_left(left, copy >= 0);
     watch_if(track_copy(from, copy));
     return copy;
 }
@@ -131,20 +147,26 @@ int fcntl64(int fd, int cmd, long arg)
 
 int fclose(FILE *stream)
 {
-    track_leave_stream(stream);
-    return real.fclose(stream);
+    const struct departure left = track_leave_stream(stream);
+    const int ret = real.fclose(stream);
+    track_left(left, true);
+    return ret;
 }
 
 FILE *freopen(const char *filename, const char *modes, FILE *stream)
 {
-    track_leave_stream(stream);
-    return real.freopen(filename, modes, stream);
+    const struct departure left = track_leave_stream(stream);
+    FILE *const reopened = real.freopen(filename, modes, stream);
+    track_left(left, true);
+    return reopened;
 }
 
 FILE *freopen64(const char *filename, const char *modes, FILE *stream)
 {
-    track_leave_stream(stream);
-    return real.freopen64(filename, modes, stream);
+    const struct departure left = track_leave_stream(stream);
+    FILE *const reopened = real.freopen64(filename, modes, stream);
+    track_left(left, true);
+    return reopened;
 }
 
 ssize_t read(int fd, void *buf, size_t len)
@@ -238,20 +260,62 @@ pid_t fork(void)
     return pid;
 }
 
+pid_t _Fork(void)
+{
+    owner_clones(0);
+    const pid_t pid = real._Fork();
+    if (pid != 0)
+        owner_cloned(0);
+    return pid;
+}
+
+/*
+ * Notes that a child may run in our memory from now on (owner_lends), and jumps to the real one:
+ * the child returns from that first, and a frame of ours would be gone when the parent returns
+ * after it. So it cannot be written in C.
+ */
+__asm__(".text\n"
+        ".globl vfork\n"
+        ".type vfork, %function\n"
+        "vfork:\n"
+#if defined(__x86_64__)
+        "    endbr64\n"
+        "    movb $1, owner_lent(%rip)\n"
+        "    jmp *vfork_next(%rip)\n"
+#elif defined(__i386__)
+        "    endbr32\n"
+        "    call 1f\n"
+        "1:  popl %ecx\n"
+        "    addl $_GLOBAL_OFFSET_TABLE_+(.-1b), %ecx\n"
+        "    movb $1, owner_lent@GOTOFF(%ecx)\n"
+        "    jmp *vfork_next@GOTOFF(%ecx)\n"
+#elif defined(__aarch64__)
+        "    hint #34\n"
+        "    adrp x16, owner_lent\n"
+        "    mov w17, #1\n"
+        "    strb w17, [x16, #:lo12:owner_lent]\n"
+        "    adrp x16, vfork_next\n"
+        "    ldr x16, [x16, #:lo12:vfork_next]\n"
+        "    br x16\n"
+#endif
+        ".size vfork, .-vfork\n");
+
 int clone(int (*run)(void *), void *stack, int flags, void *with, pid_t *parent, void *tls,
           pid_t *child)
 {
-    owner_lends();
-    return real.clone(run, stack, flags, with, parent, tls, child);
+    watch_clones((unsigned long)flags);
+    owner_clones((unsigned long)flags);
+    const int pid = real.clone(run, stack, flags, with, parent, tls, child);
+    owner_cloned((unsigned long)flags);
+    return pid;
 }
 
 long syscall(long nr, long a, long b, long c, long d, long e, long f)
 {
     const long args[] = {a, b, c, d, e, f};
-    const bool left = number_before(nr, args);
+    const struct number begun = number_before(nr, args);
     long ret = real.syscall(nr, a, b, c, d, e, f);
-    watch_if(number_after(nr, &ret, args));
-    watch_return(left);
+    watch_if(number_after(nr, &ret, args, begun));
     return ret;
 }
 
@@ -276,10 +340,18 @@ void quick_exit(int status)
         real.quick_exit(status);
 }
 
+int unshare(int flags)
+{
+    const bool left = flags & CLONE_FILES ? watch_part() : watch_leave();
+    const int ret = real.unshare(flags);
+    watch_return(left);
+    return ret;
+}
+
 int prctl(int option, long a, long b, long c, long d)
 {
     if (option == PR_SET_SECCOMP && (a == SECCOMP_MODE_STRICT || a == SECCOMP_MODE_FILTER))
-        watch_retire();
+        watch_retire(RETIRED_FILTER);
     return real.prctl(option, a, b, c, d);
 }
 

@@ -39,7 +39,9 @@ static void note_gone(struct slot *slot, const struct facts *facts, uint64_t now
     if (get(&slot->word) & SLOT_EOF_READ) {
         const uint32_t eof_ms = clock_age_ms(get(&slot->eof_cs), now);
         const bool answered = facts->sent && facts->sent_ms <= eof_ms;
-        if (eof_ms <= gone_ms + JUDGE_SLACK_MS || answered)
+        const bool after_fin =
+            facts->state == TCP_CLOSE || eof_ms <= facts->heard_ms + JUDGE_SLACK_MS;
+        if (after_fin || answered)
             gone_ms = gone_ms > eof_ms ? gone_ms : eof_ms;
         else /* before the FIN: our own SHUT_RD reads 0, too */
             atomic_fetch_and_explicit(&slot->word, ~(uint32_t)SLOT_EOF_READ, memory_order_relaxed);

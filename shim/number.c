@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/prctl.h>
+#include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <sys/syscall.h>
 
@@ -13,47 +14,64 @@
 #include "track.h"
 #include "watch.h"
 
-bool number_before(long nr, const long *args)
+/* Forbids itself system calls, ours among them. */
+static bool filters(long nr, const long *args)
 {
-    const long a = args[0];
-    const long b = args[1];
-    const long c = args[2];
+    if (nr == SYS_prctl)
+        return args[0] == PR_SET_SECCOMP &&
+               (args[1] == SECCOMP_MODE_STRICT || args[1] == SECCOMP_MODE_FILTER);
+    return nr == SYS_seccomp &&
+           (args[0] == SECCOMP_SET_MODE_STRICT || args[0] == SECCOMP_SET_MODE_FILTER);
+}
+
+static struct departure departure(long nr, const long *args)
+{
     switch (nr) {
     case SYS_close:
-        track_leave((int)a);
-        return false;
+        return track_leave((int)args[0]);
 #ifdef SYS_dup2
     case SYS_dup2:
 #endif
     case SYS_dup3:
-        if (a != b)
-            track_leave((int)b);
-        return false;
-    case SYS_close_range:
-        track_leave_range((unsigned int)a, (unsigned int)b, (int)c);
-        return ((unsigned long)c & CLOSE_RANGE_UNSHARE) && watch_leave();
+        return track_replace((int)args[0], (int)args[1]);
+    default:
+        return (struct departure){.fd = -1};
+    }
+}
+
+static bool departs(long nr, const long *args)
+{
+    return nr == SYS_close_range &&
+           track_leave_range((unsigned int)args[0], (unsigned int)args[1], (unsigned int)args[2]);
+}
+
+/* The flags of a clone; false when it is none. Those of clone3 lie behind a pointer, which may be
+ * a bad one: its child may be of either kind. */
+static bool clones(long nr, const long *args, unsigned long *flags)
+{
+    *flags = nr == SYS_clone ? (unsigned long)args[0] : 0;
+    switch (nr) {
     case SYS_clone:
+#ifdef SYS_fork
+    case SYS_fork:
+#endif
 #ifdef SYS_clone3
     case SYS_clone3:
 #endif
-        owner_lends();
+        return true;
+    default:
         return false;
-    case SYS_exit_group:
-        watch_finish();
-        return false;
-    case SYS_prctl:
-        if (a == PR_SET_SECCOMP && (b == SECCOMP_MODE_STRICT || b == SECCOMP_MODE_FILTER))
-            watch_retire();
-        return false;
-    case SYS_seccomp:
-        if (a == SECCOMP_SET_MODE_STRICT || a == SECCOMP_SET_MODE_FILTER)
-            watch_retire();
-        return false;
-    case SYS_exit: /* of one thread; were it the last but ours, the process would not end */
-        watch_dismiss();
-        return false;
-    case SYS_setns:
+    }
+}
+
+static bool leaves(long nr, const long *args)
+{
+    switch (nr) {
     case SYS_unshare:
+        return args[0] & CLONE_FILES ? watch_part() : watch_leave();
+    case SYS_close_range:
+        return (args[2] & CLOSE_RANGE_UNSHARE) && watch_part();
+    case SYS_setns:
     case SYS_setuid: /* these are of one thread as well; the new watcher has its credentials */
     case SYS_setgid:
     case SYS_setreuid:
@@ -66,6 +84,24 @@ bool number_before(long nr, const long *args)
     default:
         return false;
     }
+}
+
+struct number number_before(long nr, const long *args)
+{
+    unsigned long flags = 0;
+    if (filters(nr, args))
+        watch_retire(RETIRED_FILTER);
+    if (nr == SYS_exit_group)
+        watch_finish();
+    if (nr == SYS_exit) /* of one thread; were it the last but ours, the process would not end */
+        watch_dismiss();
+    if (clones(nr, args, &flags)) {
+        watch_clones(flags);
+        owner_lends();
+        owner_clones(flags);
+    }
+    return (struct number){
+        .left = leaves(nr, args), .from = departure(nr, args), .told = departs(nr, args)};
 }
 
 static bool read_by_number(long nr, long ret, long a, long b, long c)
@@ -84,7 +120,7 @@ static bool received_by_number(long nr, long ret, long a, long b)
     return track_received((const struct msghdr *)b, ret) || news;
 }
 
-bool number_after(long nr, long *ret, const long *args)
+static bool heard(long nr, long *ret, const long *args)
 {
     const long a = args[0];
     const long b = args[1];
@@ -130,4 +166,16 @@ bool number_after(long nr, long *ret, const long *args)
     default:
         return false;
     }
+}
+
+bool number_after(long nr, long *ret, const long *args, struct number begun)
+{
+    unsigned long flags = 0;
+    track_left(begun.from, nr == SYS_close || *ret >= 0);
+    track_left_range(begun.told);
+    if (*ret != 0 && clones(nr, args, &flags))
+        owner_cloned(flags);
+    const bool news = heard(nr, ret, args);
+    watch_return(begun.left);
+    return news;
 }

@@ -10,13 +10,21 @@
 
 #include <stdbool.h>
 
-/* Before the call. What watch_return takes after it. */
-bool number_before(long nr, const long *args);
+#include "track.h"
+
+/* What is begun before the call and ended after it. */
+struct number {
+    struct departure from;
+    bool told; /* of a range */
+    bool left; /* the watcher is away */
+};
+
+struct number number_before(long nr, const long *args);
 
 /*
  * After the call. True when a connection came within the watcher's reach. *ret is what the call
  * returned, and what it is to return: a bind may have been rescued.
  */
-bool number_after(long nr, long *ret, const long *args);
+bool number_after(long nr, long *ret, const long *args, struct number begun);
 
 #endif

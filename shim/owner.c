@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "owner.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/mman.h>
@@ -23,6 +24,9 @@ static void (*adopt_copy)(void);
  * a child may outlive the call. relaxed is enough: the borrower comes after it in program order.
  */
 _Atomic char owner_lent;
+
+/* Calls under way whose child adopts nothing. The child's copy stays raised. */
+static _Atomic int disowning;
 
 static int own_pid(void)
 {
@@ -62,13 +66,27 @@ bool owner_here(void)
         return false;
     const int pid = atomic_load_explicit(owner, memory_order_acquire);
     if (pid == WIPED)
-        return adopt(owner);
+        return !atomic_load_explicit(&disowning, memory_order_relaxed) && adopt(owner);
     return !atomic_load_explicit(&owner_lent, memory_order_relaxed) || pid == own_pid();
 }
 
 void owner_lends(void)
 {
     atomic_store_explicit(&owner_lent, 1, memory_order_relaxed);
+}
+
+void owner_clones(unsigned long flags)
+{
+    if (flags & CLONE_VM)
+        owner_lends();
+    else
+        atomic_fetch_add_explicit(&disowning, 1, memory_order_relaxed);
+}
+
+void owner_cloned(unsigned long flags)
+{
+    if (!(flags & CLONE_VM))
+        atomic_fetch_sub_explicit(&disowning, 1, memory_order_relaxed);
 }
 
 void owner_renounce(void)

@@ -28,6 +28,14 @@ bool owner_here(void);
 void owner_lends(void);
 
 /*
+ * Around a clone(2) with these flags. A child that shares the memory is lent it; one with a copy
+ * adopts nothing, nor do its children: they pass through. So does the child of a fork that another
+ * thread makes meanwhile. cloned is called in the parent alone. Any thread, any signal handler.
+ */
+void owner_clones(unsigned long flags);
+void owner_cloned(unsigned long flags);
+
+/*
  * Nobody is the owner from now on, here and in the children to come, and owner_here() makes no
  * system call. Any thread, any signal handler.
  */

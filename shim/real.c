@@ -77,6 +77,12 @@ static long late_fork(void)
     return libcs ? libcs() : -ENOSYS;
 }
 
+static long late_Fork(void)
+{
+    pid_t (*const libcs)(void) = (pid_t(*)(void))find("_Fork");
+    return libcs ? libcs() : -ENOSYS;
+}
+
 static long late_initgroups(const char *user, gid_t group)
 {
     int (*const libcs)(const char *, gid_t) = (int (*)(const char *, gid_t))find("initgroups");
@@ -117,6 +123,15 @@ struct real real = {
 #undef CALL
 };
 
+/* Where the hook of vfork jumps: to fork until the constructor has come, right for every program.
+ */
+static pid_t like_fork(void)
+{
+    return real.fork();
+}
+
+pid_t (*vfork_next)(void) = like_fork;
+
 void real_resolve(void)
 {
     void *found = NULL;
@@ -126,5 +141,6 @@ void real_resolve(void)
         real.name = (returns(*) parameters)found;
 #include "calls.h"
 #undef CALL
-    vfork_resolve();
+    if (real.vfork != stub_vfork)
+        vfork_next = real.vfork;
 }

@@ -22,8 +22,7 @@ extern struct real real;
  */
 void real_resolve(void);
 
-/* Where the hook of vfork jumps (vfork.c); set by vfork_resolve, which real_resolve calls last. */
+/* Where the hook of vfork jumps (hooks.c), as valid as the table. */
 extern pid_t (*vfork_next)(void);
-void vfork_resolve(void);
 
 #endif

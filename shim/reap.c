@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stddef.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "kernel.h"
 #include "raw.h"
@@ -54,15 +55,30 @@ static int put_down(int tomb, int fd)
     return ret < 0 ? (int)-ret : 0;
 }
 
+/* A call under way on the number, or on one of its class, is over in some microseconds. */
+static bool await_steady(int fd)
+{
+    const struct timespec pause = {.tv_nsec = 100000};
+    for (int i = 0; i < 20; i++) {
+        if (slot_is_steady(fd))
+            return true;
+        raw2(SYS_nanosleep, (long)&pause, 0);
+    }
+    return false;
+}
+
 /*
  * For a few system calls the tombstone has a number of its own, the lowest free one: there is no
  * call that makes a socket on a given number. The slot of that number is guarded meanwhile, so
- * that a close or dup2 of the program's on it waits; one that came before the guard is seen by
- * the cookie. A program that closes a number and counts on its next open() to get the same one
- * can miss it. README names this limit.
+ * that a close or dup2 of the program's on it waits, and one that came before the guard is seen:
+ * unless it ends soon the tombstone stays where it is, for that call to close. A program that
+ * closes a number and counts on its next open() to get the same one can miss it. README names
+ * this limit.
  */
 int reap_bury(int fd, uint64_t cookie)
 {
+    if (!await_steady(fd))
+        return EAGAIN;
     if (kernel_cookie(fd) != cookie)
         return ESTALE;
     const long tomb = tombstone_for(fd);
@@ -70,9 +86,10 @@ int reap_bury(int fd, uint64_t cookie)
         return (int)-tomb;
     const uint64_t own = kernel_cookie((int)tomb);
     struct slot *guard = slot_guard((int)tomb);
-    const int error =
-        own != 0 && kernel_cookie((int)tomb) == own ? put_down((int)tomb, fd) : EAGAIN;
+    const bool steady = await_steady((int)tomb);
+    const bool ours = own != 0 && kernel_cookie((int)tomb) == own;
+    const int error = steady && ours ? put_down((int)tomb, fd) : EAGAIN;
     if (guard)
-        slot_release(guard, SLOT_FREE, 0);
+        slot_release(guard, ours && !steady ? SLOT_BURIED : SLOT_FREE, 0);
     return error;
 }

@@ -12,7 +12,8 @@
  * descriptor of the connection is dropped by it, which sends our FIN and frees a bound port.
  *
  * Only for who holds the claim of fd's slot, and was told by the judge to reap. Returns 0, or the
- * errno of what failed; fd is untouched then. ESTALE: it is another socket.
+ * errno of what failed; fd is untouched then. ESTALE: it is another socket. EAGAIN: a call of the
+ * program's is in the way, try another time.
  */
 int reap_bury(int fd, uint64_t cookie);
 

@@ -377,10 +377,13 @@ void report_summary(void)
     write_out(&text);
 }
 
-void report_retirement(void)
+void report_retirement(enum retirement why)
 {
-    report_complain("the program filters its system calls from now on (seccomp): not watched any "
-                    "more");
+    report_complain(why == RETIRED_FILTER
+                        ? "the program filters its system calls from now on (seccomp): not watched "
+                          "any more"
+                        : "a thread has descriptors of its own from now on, or a process shares "
+                          "them (CLONE_FILES): not watched any more");
 }
 
 void report_adopt(void)

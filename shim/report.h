@@ -6,6 +6,7 @@
 
 #include "options.h"
 #include "record.h"
+#include "retirement.h"
 
 /*
  * Remembers who this process is and which file standard error is, so that a file of the program's
@@ -31,8 +32,8 @@ void report_tell(const struct record *record);
 /* Writes the summary; nothing when nothing leaked. */
 void report_summary(void);
 
-/* Says that the program is no longer watched, since it filters its system calls from now on. */
-void report_retirement(void);
+/* Says that the program is no longer watched, and why. */
+void report_retirement(enum retirement why);
 
 /* For a forked child that adopts: another pid, and nothing told yet. */
 void report_adopt(void);

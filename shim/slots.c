@@ -17,6 +17,14 @@ enum { LEAF_BITS = 14, LEAF_SLOTS = 1 << LEAF_BITS, LEAVES = 1 << (30 - LEAF_BIT
 static _Atomic(struct slot *) leaves[LEAVES];
 static _Atomic int leaves_end; /* no leaf at or above it */
 
+/*
+ * Calls under way, by number modulo CLASSES: a number that shares its class with a busy one waits
+ * for a quiet moment. Since when a class was seen busy at every look: in clock_cs(), 0 for quiet.
+ */
+enum { CLASSES = 64, RANGES = CLASSES, ABANDONED_MS = 10 * 60 * 1000 };
+static _Atomic uint32_t departing[CLASSES + 1];
+static _Atomic uint32_t busy_since_cs[CLASSES + 1];
+
 struct slot *slot_of(int fd)
 {
     if (fd < 0 || fd >> LEAF_BITS >= LEAVES)
@@ -95,21 +103,92 @@ static uint32_t await_release(struct slot *slot, uint32_t word)
     return slot_word(slot);
 }
 
-static void move(struct slot *slot, uint32_t next)
+/* Returns the word that it had. */
+static uint32_t move(struct slot *slot, uint32_t next)
 {
     uint32_t word = slot_word(slot);
     for (;;) {
         if (slot_state(word) == SLOT_CLAIMED)
             word = await_release(slot, word);
         else if (swap(slot, &word, next))
-            return;
+            return word;
     }
+}
+
+static uint32_t vacate(struct slot *slot)
+{
+    if (!slot || slot_state(atomic_load(&slot->word)) == SLOT_FREE)
+        return SLOT_FREE;
+    return move(slot, SLOT_FREE);
 }
 
 void slot_vacate(struct slot *slot)
 {
-    if (slot_state(slot_word(slot)) != SLOT_FREE)
-        move(slot, SLOT_FREE);
+    vacate(slot);
+}
+
+static unsigned class_of(int fd)
+{
+    return (unsigned)fd % CLASSES;
+}
+
+static void depart(unsigned class)
+{
+    atomic_fetch_add(&departing[class], 1);
+}
+
+/* Not below 0: what was written off may come back. */
+static void departed(unsigned class)
+{
+    uint32_t count = atomic_load(&departing[class]);
+    while (count > 0 && !atomic_compare_exchange_weak(&departing[class], &count, count - 1)) {
+    }
+}
+
+uint32_t slot_depart(int fd)
+{
+    depart(class_of(fd));
+    return vacate(slot_of(fd));
+}
+
+void slot_restore(int fd, uint32_t word)
+{
+    struct slot *slot = slot_of(fd);
+    uint32_t now = slot_word(slot);
+    while (slot && now == SLOT_FREE && !swap(slot, &now, word & ~(uint32_t)SLOT_AWAITED)) {
+    }
+}
+
+void slot_departed(int fd)
+{
+    departed(class_of(fd));
+}
+
+void slots_depart(void)
+{
+    depart(RANGES);
+}
+
+void slots_departed(void)
+{
+    departed(RANGES);
+}
+
+static bool is_quiet(unsigned class)
+{
+    const uint32_t now_cs = clock_cs(clock_ms()) | 1;
+    uint32_t count = atomic_load(&departing[class]);
+    const uint32_t since_cs = atomic_load(&busy_since_cs[class]);
+    if (count == 0 || since_cs == 0)
+        atomic_store(&busy_since_cs[class], count == 0 ? 0 : now_cs);
+    else if ((int32_t)(now_cs - since_cs) > ABANDONED_MS / 10)
+        atomic_compare_exchange_strong(&departing[class], &count, 0);
+    return count == 0;
+}
+
+bool slot_is_steady(int fd)
+{
+    return is_quiet(class_of(fd)) && is_quiet(RANGES);
 }
 
 static void forget(struct slot *slot)
@@ -197,6 +276,8 @@ void slot_release(struct slot *slot, enum slot_state next, uint32_t flags)
 
 void slots_adopt(void)
 {
+    for (int i = 0; i <= CLASSES; i++)
+        atomic_store(&departing[i], 0);
     const uint32_t how = (uint32_t)HOW_INHERITED << SLOT_HOW_SHIFT;
     for (int fd = slots_next(0); fd >= 0; fd = slots_next(fd + 1)) {
         struct slot *slot = slot_of(fd);

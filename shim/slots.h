@@ -18,26 +18,23 @@
  *
  * A tombstone never lands on a descriptor that is not the leaked socket, whatever the order of
  * close, dup2, accept and the watcher. It is put down only
- *   (1) in a slot that the one who does it has CLAIMED, and
- *   (2) after the cookie of the number was compared, under that same claim, with that of the
+ *   (1) in a slot that the one who does it has CLAIMED,
+ *   (2) while, after the claim was made, no call is seen departing from that number, and
+ *   (3) after the cookie of the number was compared, under that same claim, with that of the
  *       socket that was judged.
- * After (2) the number can come to mean something else only by a call that closes or replaces
- * it. Every hook of such a call ends slot_vacate before the real call begins, and slot_vacate
- * takes no slot out of CLAIMED: it waits. So such a call is either
- *   - over before the claim: then (2) sees another cookie, or none;
- *   - begun after the release: then it closes the tombstone, as the program meant to close the
- *     socket; or
- *   - between its slot_vacate and its real call while the claim is made. But slot_vacate has left
- *     the slot FREE, and from FREE only slot_publish leads to LIVE and so to CLAIMED, on behalf
- *     of a number that the kernel has just given out: which it does not do before that real call
- *     has closed it. (That is why connect moves MADE to LIVE and never publishes: another thread
- *     may connect a number that is being closed.)
- * Two things are left. Calls that no hook sees (an inline system call, io_uring) have the span
- * from (2) to dup3 to do harm in, two system calls; that is the limit of a tool that lives in
- * libc's callers. And a program whose own threads race for one number: a hook publishes a number
- * a moment after the kernel has given it out, and a dup2 or closefrom of another thread over that
- * very number may have passed its slot_vacate in that moment. The grace of what was published
- * begins with its first look, so the moment would have to last for all of it.
+ * After (3) the number can come to mean something else only by a call that closes or replaces
+ * it. The hook of every such call, in this order, counts itself as departing, ends slot_vacate,
+ * makes the real call and counts itself out; and slot_vacate takes no slot out of CLAIMED: it
+ * waits. The count and the word are seq_cst on both sides, so of a departing call and a claim the
+ * later sees the earlier. Hence such a call is either
+ *   - over before (2): then (3) sees another cookie, or none;
+ *   - departing at (2): then there is no tombstone this time; or
+ *   - later than (2): then its slot_vacate meets CLAIMED, and its real call comes after the
+ *     release, when it closes the tombstone as the program meant to close the socket.
+ * What is left are calls that no hook sees (an inline system call, io_uring): they have the span
+ * from (3) to dup3 to do harm in, two system calls; that is the limit of a tool that lives in
+ * libc's callers. And a call that never came back (its thread was cancelled in it, or left it by
+ * longjmp) departs for ever: after ABANDONED_MS of nothing else it is written off.
  *
  * Nobody waits for himself or for ever: a claim is held with all signals blocked, so no handler
  * runs on the claiming thread, and what is done under it does not block; the waiter sleeps (a
@@ -110,6 +107,20 @@ int slots_next(int fd);
 
 /* From any state to FREE. Waits while the slot is claimed. */
 void slot_vacate(struct slot *slot);
+
+/*
+ * Around the real call of a hook after which fd, or any number, may mean something else. depart
+ * counts the call as under way and vacates the slot of fd; of ranges the caller vacates each.
+ * Returns the word that the slot had, for slot_restore: the call failed, and nothing has changed.
+ */
+uint32_t slot_depart(int fd);
+void slot_restore(int fd, uint32_t word);
+void slot_departed(int fd);
+void slots_depart(void);
+void slots_departed(void);
+
+/* Whether no such call is under way on fd. For who holds the claim of its slot. */
+bool slot_is_steady(int fd);
 
 /*
  * For a number that the kernel has just given out: whatever its slot says is of a close that

@@ -39,30 +39,61 @@ static enum slot_state state_of(int fd)
     return slot_state(slot_word(slot_of(fd)));
 }
 
-void track_leave(int fd)
+struct departure track_leave(int fd)
+{
+    if (!on())
+        return (struct departure){.fd = -1};
+    return (struct departure){.fd = fd, .word = slot_depart(fd), .counted = true};
+}
+
+struct departure track_replace(int from, int fd)
+{
+    return from == fd ? (struct departure){.fd = -1} : track_leave(fd);
+}
+
+void track_left(struct departure left, bool gone)
+{
+    if (!left.counted)
+        return;
+    if (!gone)
+        slot_restore(left.fd, left.word);
+    slot_departed(left.fd);
+}
+
+bool track_leave_range(unsigned int first, unsigned int last, unsigned int flags)
+{
+    if ((flags & ~CLOSE_RANGE_UNSHARE) || first > last || first > INT32_MAX || !on())
+        return false;
+    slots_depart();
+    for (int fd = slots_next((int)first); fd >= 0 && (unsigned int)fd <= last;
+         fd = slots_next(fd + 1))
+        slot_vacate(slot_of(fd));
+    return true;
+}
+
+void track_left_range(bool told)
+{
+    if (told)
+        slots_departed();
+}
+
+/* Before the constructor, and in a program without one of ours, nothing is tracked: no fileno. */
+struct departure track_leave_stream(FILE *stream)
+{
+    if (!stream || !atomic_load_explicit(&tracking, memory_order_acquire))
+        return (struct departure){.fd = -1};
+    const int kept = errno;
+    const int fd = fileno(stream);
+    errno = kept;
+    return fd < 0 ? (struct departure){.fd = -1} : track_leave(fd);
+}
+
+/* The kernel has just given out the number: what its slot says is of a close that nobody saw. */
+static void forget(int fd)
 {
     struct slot *slot = slot_of(fd);
     if (slot_state(slot_word(slot)) != SLOT_FREE && on())
         slot_vacate(slot);
-}
-
-void track_leave_range(unsigned int first, unsigned int last, int flags)
-{
-    if (((unsigned int)flags & CLOSE_RANGE_CLOEXEC) || first > INT32_MAX)
-        return;
-    for (int fd = slots_next((int)first); fd >= 0 && (unsigned int)fd <= last;
-         fd = slots_next(fd + 1))
-        track_leave(fd);
-}
-
-/* Before the constructor, and in a program without one of ours, nothing is tracked: no fileno. */
-void track_leave_stream(FILE *stream)
-{
-    if (!stream || !atomic_load_explicit(&tracking, memory_order_acquire))
-        return;
-    const int kept = errno;
-    track_leave(fileno(stream));
-    errno = kept;
 }
 
 void track_socket(int fd, int domain, int type, int protocol)
@@ -73,7 +104,7 @@ void track_socket(int fd, int domain, int type, int protocol)
     if (fd < 0)
         return;
     if (!tcp)
-        track_leave(fd);
+        forget(fd);
     else if (on())
         slot_publish(fd, SLOT_MADE, HOW_CONNECT);
 }
@@ -107,7 +138,7 @@ bool track_accept(int listener, int fd)
     if (fd < 0 || !on())
         return false;
     if (!is_tcp(listener)) {
-        track_leave(fd);
+        forget(fd);
         return false;
     }
     track_listen(listener, 0);
@@ -144,7 +175,7 @@ static bool find(int fd, enum how how)
 {
     struct facts facts;
     if (!kernel_is_tcp(fd) || !kernel_facts(fd, &facts)) {
-        track_leave(fd);
+        forget(fd);
         return false;
     }
     const bool connected = facts.state != TCP_LISTEN && facts.state != TCP_CLOSE;

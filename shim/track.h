@@ -1,6 +1,6 @@
 /*
  * What the program's calls mean for the table. For hooks: each is called after the real call,
- * with what that returned, unless its name says leave, which comes before it.
+ * with what that returned, unless its name says leave: those come before it.
  *
  * All of them may be called by any thread and any signal handler, keep errno, and do nothing
  * where this process does not own the table (a vfork child; owner.h) or tracking is off. Those
@@ -11,6 +11,7 @@
 #define CLOSEWAIT_TRACK_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "calls_types.h"
 
@@ -39,9 +40,23 @@ bool iov_has_room(const struct iovec *iov, int n);
 bool msg_has_room(const struct msghdr *msg);
 bool track_eof_each(int fd, const struct mmsghdr *msgs, int count);
 
-/* The numbers may mean something else when the real call returns. */
-void track_leave(int fd);
-void track_leave_range(unsigned int first, unsigned int last, int flags);
-void track_leave_stream(FILE *stream);
+/*
+ * Around a call after which a number may mean something else: leave before it, left after it.
+ * gone is false when the call failed and the number is what it was.
+ */
+struct departure {
+    int fd;
+    uint32_t word; /* what the slot said */
+    bool counted;
+};
+
+struct departure track_leave(int fd);
+struct departure track_leave_stream(FILE *stream);
+struct departure track_replace(int from, int fd); /* of dup2: nothing when both are one */
+void track_left(struct departure left, bool gone);
+
+/* The same for close_range and closefrom. False when the kernel will refuse, or close nothing. */
+bool track_leave_range(unsigned int first, unsigned int last, unsigned int flags);
+void track_left_range(bool told);
 
 #endif

@@ -5,6 +5,7 @@
 #include <linux/futex.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/prctl.h>
@@ -47,7 +48,7 @@ static _Atomic uint32_t presence;
 /* How many calls want the process without a watcher just now, and whether one is wanted after. */
 static _Atomic uint32_t away;
 static _Atomic bool wanted;
-static _Atomic bool retiring;
+static _Atomic enum retirement retiring; /* 0 while we stay */
 
 /* Raised by who wants the watcher to look up: it sleeps on it. */
 static _Atomic uint32_t bell;
@@ -137,18 +138,25 @@ static void tell_reap(const struct look *look, int error)
     tell(&record);
 }
 
+static void set_due(struct slot *slot, uint32_t ms)
+{
+    atomic_store_explicit(&slot->due_cs, clock_cs(clock_ms() + ms + 9), memory_order_relaxed);
+}
+
 /* What is told again is what was not told before: a failed reap is tried again and told once. */
 static void settle(int fd, struct slot *slot, const struct look *look)
 {
     const uint32_t before = slot_word(slot);
     const int error = look->ruling.reap ? reap_bury(fd, look->leak.cookie) : 0;
     const bool buried = look->ruling.reap && error == 0;
+    if (error == EAGAIN)
+        set_due(slot, SWEEP_MS);
     slot_release(slot, buried ? SLOT_BURIED : SLOT_LIVE, SLOT_TOLD);
     const bool told =
         (before & SLOT_TOLD) || ((before & SLOT_COPIED) && told_by_copy(fd, look->leak.cookie));
     if (!told)
         tell_leak(&look->leak);
-    if (buried || (error && !told))
+    if (buried || (error && error != EAGAIN && !told))
         tell_reap(look, error);
 }
 
@@ -169,8 +177,7 @@ static void attend(int fd, struct slot *slot)
         slot_release(slot, SLOT_FREE, 0);
         return;
     }
-    const uint32_t due_cs = clock_cs(clock_ms() + again_ms(&look.ruling) + 9);
-    atomic_store_explicit(&slot->due_cs, due_cs, memory_order_relaxed);
+    set_due(slot, again_ms(&look.ruling));
     if (look.ruling.verdict == VERDICT_LEAKED || look.ruling.verdict == VERDICT_DEAD)
         settle(fd, slot, &look);
     else if (look.leak.state == TCP_CLOSE && look.ruling.verdict == VERDICT_HEALTHY)
@@ -274,7 +281,7 @@ static void run_summary(void *unused)
 static void run_retirement(void *unused)
 {
     (void)unused;
-    report_retirement();
+    report_retirement(atomic_load(&retiring));
 }
 
 static void finish(void)
@@ -413,14 +420,32 @@ void watch_dismiss(void)
 }
 
 /* away stays raised. A watcher that would not go keeps the hooks that it relies on. */
-void watch_retire(void)
+void watch_retire(enum retirement why)
 {
     if (!owner_here())
         return;
     atomic_fetch_add(&away, 1);
-    atomic_store(&retiring, true);
+    atomic_store(&retiring, why);
     if (see_off())
         owner_renounce();
+}
+
+/* To unshare its memory is refused to a thread that is not alone, and nothing to one that is. */
+bool watch_part(void)
+{
+    const bool left = watch_leave();
+    if (!left || raw1(SYS_unshare, CLONE_VM) == 0)
+        return left;
+    if (atomic_load(&wanted)) /* the watcher that would say so is away */
+        report_retirement(RETIRED_TABLES);
+    watch_retire(RETIRED_TABLES);
+    return left;
+}
+
+void watch_clones(unsigned long flags)
+{
+    if (!(flags & CLONE_THREAD) != !(flags & CLONE_FILES))
+        watch_retire(RETIRED_TABLES);
 }
 
 void watch_adopt(void)
@@ -428,7 +453,7 @@ void watch_adopt(void)
     atomic_store(&presence, ABSENT);
     atomic_store(&away, 0);
     atomic_store(&wanted, false);
-    atomic_store(&retiring, false);
+    atomic_store(&retiring, 0);
     atomic_store(&dozing, false);
     atomic_store(&finishing, 0);
     atomic_store(&finished, 0);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "options.h"
+#include "retirement.h"
 
 /* Called once, by the constructor; options stay valid. Starts no thread. */
 void watch_init(const struct options *options);
@@ -34,14 +35,26 @@ static inline void watch_if(bool wanted)
 bool watch_leave(void);
 void watch_return(bool left);
 
+/*
+ * As watch_leave, for a call that gives the calling thread a descriptor table of its own: unless
+ * that is the only thread, one table of ours would stand for two of theirs, and we retire.
+ */
+bool watch_part(void);
+
+/*
+ * Before a clone(2) with these flags: retires when its child is a thread with descriptors of its
+ * own, or a process that shares ours, whose calls no hook of ours hears.
+ */
+void watch_clones(unsigned long flags);
+
 /* The watcher goes, and comes back with the next connection. As watch_leave. */
 void watch_dismiss(void);
 
 /*
- * The watcher goes for good and hooks are deaf: the program is about to filter its system calls
- * (seccomp(2)), and one of ours could end it. Said in the report, if anything was watched.
+ * The watcher goes for good and hooks are deaf. Said in the report, if anything was watched.
+ * Any thread, any signal handler.
  */
-void watch_retire(void);
+void watch_retire(enum retirement why);
 
 /* A record was posted: starts the watcher or wakes it at once. Any thread, any signal handler. */
 void watch_ring(void);

@@ -11,15 +11,42 @@
 
 #include "support.h"
 
-/* Every name of the list of calls, sorted by sort(1) as nm's are. */
-static void listed(char *names, size_t size)
-{
-    names[0] = '\0';
-#define CALL(returns, name, parameters, kernel)                                                    \
-    strncat(names, #name "\n", size - strlen(names) - 1);
-#define ALIAS(name, of) strncat(names, #name "\n", size - strlen(names) - 1);
+static const char *const listed[] = {
+#define CALL(returns, name, parameters, kernel) #name,
+#define ALIAS(name, of)                         #name,
 #include "calls.h"
 #undef CALL
+    NULL};
+
+static const struct {
+    const char *name;
+    const char *version;
+} versions[] = {
+#define CALL(returns, name, parameters, kernel)
+#define GLIBC(name, version) {#name, version},
+#include "calls.h"
+#undef CALL
+};
+
+static const char *version_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++)
+        if (strcmp(versions[i].name, name) == 0)
+            return versions[i].version;
+    return NULL;
+}
+
+/* Every name of the list of calls as nm writes it. */
+static void write_listed(char *names, size_t size)
+{
+    names[0] = '\0';
+    for (size_t i = 0; listed[i]; i++) {
+        const char *version = version_of(listed[i]);
+        char name[80];
+        snprintf(name, sizeof(name), "%s%s%s\n", listed[i], version ? "@" : "",
+                 version ? version : "");
+        strncat(names, name, size - strlen(names) - 1);
+    }
 }
 
 Test(binary, exports_the_listed_calls_and_nothing_else)
@@ -27,9 +54,10 @@ Test(binary, exports_the_listed_calls_and_nothing_else)
     char exported[8192];
     char expected[8192];
     char names[4096];
-    listed(names, sizeof(names));
+    write_listed(names, sizeof(names));
+    /* A is no name: the linker writes one for each version. */
     cr_assert_eq(shell(exported, sizeof(exported),
-                       "nm -D --defined-only %s | awk '{ print $3 }' | sort",
+                       "nm -D --defined-only %s | awk '$2 != \"A\" { print $3 }' | sort",
                        built("libclosewait.so")),
                  0);
     cr_assert_eq(shell(expected, sizeof(expected), "printf '%s' | sort", names), 0);
@@ -57,6 +85,22 @@ Test(binary, needs_no_name_that_only_glibc_has)
                        built("tests/musl-names")),
                  0, "%s", said);
     cr_expect_str_empty(said);
+}
+
+/* A program may ask whether its libc has a call, and do without. */
+Test(binary, gives_no_program_a_name_that_its_libc_lacks)
+{
+    static const char *const programs[] = {"tests/names", "tests/names-musl"};
+    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
+        char alone[4096];
+        char preloaded[4096];
+        cr_assert_eq(shell(alone, sizeof(alone), "%s", built(programs[i])), 0);
+        cr_assert_eq(shell(preloaded, sizeof(preloaded), "LD_PRELOAD=%s %s",
+                           built("libclosewait.so"), built(programs[i])),
+                     0);
+        cr_expect_str_eq(alone, preloaded);
+        cr_expect_eq(strstr(alone, "\nclosefrom") != NULL, i == 0, "%s", alone);
+    }
 }
 
 Test(binary, serves_a_musl_program)

@@ -151,12 +151,12 @@ Test(slots, keep_a_hint_that_comes_while_they_are_claimed)
     cr_expect(atomic_load(&slot_of(FD)->word) & SLOT_EOF_READ);
 }
 
-static _Atomic bool left;
+static _Atomic bool gone;
 
 static void *leave(void *unused)
 {
     track_leave(FD);
-    atomic_store(&left, true);
+    atomic_store(&gone, true);
     return unused;
 }
 
@@ -173,10 +173,49 @@ Test(slots, make_a_close_wait_until_the_claim_is_released)
     pthread_t closer;
     cr_assert_eq(pthread_create(&closer, NULL, leave, NULL), 0);
     cr_expect(eventually(is_awaited, slot));
-    cr_expect_not(atomic_load(&left));
+    cr_expect_not(atomic_load(&gone));
     slot_release(slot, SLOT_LIVE, 0);
     cr_assert_eq(pthread_join(closer, NULL), 0);
     cr_expect_eq(state_of(FD), SLOT_FREE);
+}
+
+/* Whoever holds a claim, nothing is put on a number while a call may be about to change it. */
+Test(slots, are_not_steady_while_a_call_departs_from_them)
+{
+    enum { OTHER = FD + 1, SAME_CLASS = FD + 64 };
+    make_live(FD);
+    make_live(OTHER);
+    cr_expect(slot_is_steady(FD));
+    const struct departure left = track_leave(FD);
+    track_socket(FD, AF_INET, SOCK_STREAM, 0); /* another thread's, of the number just closed */
+    cr_expect(connect_to(FD, AF_INET));
+    cr_expect_not(slot_is_steady(FD), "the first close may not have reached the kernel");
+    cr_expect_not(slot_is_steady(SAME_CLASS));
+    cr_expect(slot_is_steady(OTHER));
+    track_left(left, true);
+    cr_expect(slot_is_steady(FD));
+    cr_assert(track_leave_range(3, ~0U, 0));
+    cr_expect_not(slot_is_steady(OTHER));
+    track_left_range(true);
+    cr_expect(slot_is_steady(OTHER));
+    track_left(left, true);
+    cr_expect(slot_is_steady(FD), "a count never falls below nothing");
+}
+
+/* dup2(-1, fd) fails, and fd is the socket that it was. */
+Test(slots, are_what_they_were_after_a_call_that_failed)
+{
+    make_live(FD);
+    track_eof(FD);
+    track_left(track_replace(-1, FD), false);
+    cr_expect_eq(state_of(FD), SLOT_LIVE);
+    cr_expect(slot_word(slot_of(FD)) & SLOT_EOF_READ);
+    track_left(track_replace(FD, FD), true);
+    cr_expect_eq(state_of(FD), SLOT_LIVE);
+    cr_expect_not(track_leave_range(FD, FD - 1, 0));
+    cr_expect_not(track_leave_range(FD, FD, ~0U));
+    cr_expect_eq(state_of(FD), SLOT_LIVE);
+    cr_expect(slot_is_steady(FD));
 }
 
 Test(slots, know_every_number_that_the_kernel_gives)
@@ -214,6 +253,7 @@ Test(slots, are_adopted_by_a_forked_child_with_their_claims_freed)
 Test(slots, are_not_touched_by_a_vfork_child)
 {
     make_live(FD);
+    owner_lends();
     const pid_t pid = vfork();
     if (pid == 0) {
         track_leave(FD);

@@ -356,6 +356,20 @@ static bool is_told(const void *path)
     return shell(said, sizeof(said), "grep -qs ': leak: ' %s", (const char *)path) == 0;
 }
 
+/* One table of ours cannot stand for two of theirs. */
+Test(surroundings, a_thread_with_descriptors_of_its_own_ends_the_watch)
+{
+    struct program program;
+    program_start(&program, "grace=200ms,action=close",
+                  ARGS(built("tests/leaker"), step("connect4", port), "part", "wait", "close"));
+    program_must_say(&program, "did part");
+    hang_up();
+    program_must_report(&program, "a thread has descriptors of its own from now on");
+    program_go_on(&program);
+    cr_expect_eq(program_end(&program), 0);
+    cr_expect_eq(times(program.reported, "closewait: "), 1, "%s", program.reported);
+}
+
 Test(surroundings, a_daemon_that_closes_everything_is_watched_on)
 {
     struct program program;

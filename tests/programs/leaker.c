@@ -22,6 +22,7 @@
  *     chroot=DIR         and into it
  *     setuid=ID          become another user
  *     take2=FILE         close standard error, and open FILE on its number
+ *     part               get descriptors of its own, beside another thread
  *     pthread_exit       end this thread, which is the last
  *     _exit quick_exit   end without destructors
  *     udp                a socket of another kind, connected
@@ -36,6 +37,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,6 +206,19 @@ static void take_stderr(const char *path)
         fail(path);
 }
 
+static void *linger(void *unused)
+{
+    pause();
+    return unused;
+}
+
+static void part(void)
+{
+    pthread_t other;
+    if (pthread_create(&other, NULL, linger, NULL) != 0 || unshare(CLONE_FILES) != 0)
+        fail("unshare");
+}
+
 /* What changes the process around the socket. False when it is no such step. */
 static int change(const char *step)
 {
@@ -218,6 +233,8 @@ static int change(const char *step)
             fail("setuid");
     } else if (strncmp(step, "take2=", 6) == 0)
         take_stderr(value);
+    else if (strcmp(step, "part") == 0)
+        part();
     else if (strcmp(step, "pthread_exit") == 0)
         pthread_exit(NULL);
     else if (strcmp(step, "_exit") == 0)
