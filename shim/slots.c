@@ -151,14 +151,6 @@ uint32_t slot_depart(int fd)
     return vacate(slot_of(fd));
 }
 
-void slot_restore(int fd, uint32_t word)
-{
-    struct slot *slot = slot_of(fd);
-    uint32_t now = slot_word(slot);
-    while (slot && now == SLOT_FREE && !swap(slot, &now, word & ~(uint32_t)SLOT_AWAITED)) {
-    }
-}
-
 void slot_departed(int fd)
 {
     departed(class_of(fd));

@@ -111,10 +111,9 @@ void slot_vacate(struct slot *slot);
 /*
  * Around the real call of a hook after which fd, or any number, may mean something else. depart
  * counts the call as under way and vacates the slot of fd; of ranges the caller vacates each.
- * Returns the word that the slot had, for slot_restore: the call failed, and nothing has changed.
+ * Returns the word that the slot had.
  */
 uint32_t slot_depart(int fd);
-void slot_restore(int fd, uint32_t word);
 void slot_departed(int fd);
 void slots_depart(void);
 void slots_departed(void);

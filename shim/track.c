@@ -15,6 +15,7 @@
 #include "kernel.h"
 #include "owner.h"
 #include "raw.h"
+#include "signals.h"
 #include "slots.h"
 
 static _Atomic bool tracking;
@@ -43,7 +44,9 @@ struct departure track_leave(int fd)
 {
     if (!on())
         return (struct departure){.fd = -1};
-    return (struct departure){.fd = fd, .word = slot_depart(fd), .counted = true};
+    struct slot *slot = slot_of(fd);
+    const uint64_t cookie = slot ? atomic_load_explicit(&slot->cookie, memory_order_relaxed) : 0;
+    return (struct departure){.fd = fd, .word = slot_depart(fd), .cookie = cookie, .counted = true};
 }
 
 struct departure track_replace(int from, int fd)
@@ -51,12 +54,31 @@ struct departure track_replace(int from, int fd)
     return from == fd ? (struct departure){.fd = -1} : track_leave(fd);
 }
 
+/*
+ * The call failed: the slot is given back what it said, if the number is that socket still. Under a
+ * claim, since another thread may have closed it and a third be about to publish what it got on
+ * the same number: a slot that remembers how long its peer is gone, and not of which socket, would
+ * be that third's death. What is not known for sure begins anew.
+ */
+static void stay(struct departure left)
+{
+    const uint64_t mask = signals_block();
+    struct slot *slot = slot_state(left.word) == SLOT_FREE ? NULL : slot_guard(left.fd);
+    if (slot) {
+        const bool known = left.cookie != 0 && kernel_cookie(left.fd) == left.cookie;
+        const uint32_t keep = known ? ~(uint32_t)(SLOT_STATE | SLOT_AWAITED) : SLOT_HOW;
+        atomic_store_explicit(&slot->cookie, known ? left.cookie : 0, memory_order_relaxed);
+        slot_release(slot, slot_state(left.word), left.word & keep);
+    }
+    signals_restore(mask);
+}
+
 void track_left(struct departure left, bool gone)
 {
     if (!left.counted)
         return;
     if (!gone)
-        slot_restore(left.fd, left.word);
+        stay(left);
     slot_departed(left.fd);
 }
 

@@ -46,7 +46,8 @@ bool track_eof_each(int fd, const struct mmsghdr *msgs, int count);
  */
 struct departure {
     int fd;
-    uint32_t word; /* what the slot said */
+    uint32_t word;   /* what the slot said */
+    uint64_t cookie; /* and which socket it was, 0 when that was not known */
     bool counted;
 };
 

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "kernel.h"
 #include "owner.h"
 #include "slots.h"
 #include "support.h"
@@ -209,7 +210,16 @@ Test(slots, are_what_they_were_after_a_call_that_failed)
     track_eof(FD);
     track_left(track_replace(-1, FD), false);
     cr_expect_eq(state_of(FD), SLOT_LIVE);
-    cr_expect(slot_word(slot_of(FD)) & SLOT_EOF_READ);
+    cr_expect_not(slot_word(slot_of(FD)) & SLOT_EOF_READ, "which socket it was is not known");
+    const int known = socket(AF_INET, SOCK_STREAM, 0);
+    make_live(known);
+    atomic_store(&slot_of(known)->cookie, kernel_cookie(known));
+    track_eof(known);
+    track_left(track_replace(-1, known), false);
+    cr_expect(slot_word(slot_of(known)) & SLOT_EOF_READ);
+    atomic_fetch_add(&slot_of(known)->cookie, 1);
+    track_left(track_replace(-1, known), false);
+    cr_expect_not(slot_word(slot_of(known)) & SLOT_EOF_READ, "another socket");
     track_left(track_replace(FD, FD), true);
     cr_expect_eq(state_of(FD), SLOT_LIVE);
     cr_expect_not(track_leave_range(FD, FD - 1, 0));
