@@ -75,14 +75,15 @@ $(BUILD)/tests/doors: $(filter $(BUILD)/tests/programs/doors%,$(PROGRAM_OBJ)) $(
 	$(filter-out $(BUILD)/shim/hooks.o,$(SHIM_OBJ))
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBBSD_A)
 
-# Names with a version are for the dynamic linker.
+# Names with a version are for the dynamic linker: a program that has the shim linked in would
+# call libc's close_range.
 $(BUILD)/tests/linked-hooks.o: shim/hooks.c
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(CFLAGS) $(SHIM_CFLAGS) -DUNVERSIONED -c -o $@ $<
 
 # A watcher that sweeps all the time, and for a sanitizer a thread that it knows.
-STORM_OBJ := $(BUILD)/tests/programs/storm.o $(BUILD)/tests/storm-watch.o \
-	$(filter-out $(BUILD)/shim/watch.o $(if $(SANITIZE),$(BUILD)/shim/thread.o),$(SHIM_OBJ)) \
+STORM_OBJ := $(BUILD)/tests/programs/storm.o $(BUILD)/tests/storm-watch.o $(BUILD)/tests/linked-hooks.o \
+	$(filter-out $(BUILD)/shim/watch.o $(BUILD)/shim/hooks.o $(if $(SANITIZE),$(BUILD)/shim/thread.o),$(SHIM_OBJ)) \
 	$(if $(SANITIZE),$(BUILD)/tests/programs/pthread_thread.o)
 
 $(BUILD)/tests/storm-watch.o: shim/watch.c
