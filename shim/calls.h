@@ -95,6 +95,9 @@ CALL(int, clone,
       pid_t *child),
      late_clone(run, stack, flags, with, parent, tls, child))
 
+/* How code comes to lie where other code was. */
+CALL(int, dlclose, (void *library), late_dlclose(library))
+
 /* Any of these, by number. */
 CALL(long, syscall, (long nr, long a, long b, long c, long d, long e, long f),
      raw6(nr, a, b, c, d, e, f))

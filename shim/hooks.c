@@ -16,6 +16,7 @@
 #include "owner.h"
 #include "real.h"
 #include "rescue.h"
+#include "stack.h"
 #include "track.h"
 #include "watch.h"
 
@@ -48,21 +49,21 @@ int socket(int domain, int type, int protocol)
 int connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
     const int ret = real.connect(fd, addr, len);
-    watch_if(track_connect(fd, addr, ret));
+    watch_if(track_connect(fd, addr, ret, caller_here()));
     return ret;
 }
 
 int accept(int fd, struct sockaddr *addr, socklen_t *len)
 {
     const int accepted = real.accept(fd, addr, len);
-    watch_if(track_accept(fd, accepted));
+    watch_if(track_accept(fd, accepted, caller_here()));
     return accepted;
 }
 
 int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
     const int accepted = real.accept4(fd, addr, len, flags);
-    watch_if(track_accept(fd, accepted));
+    watch_if(track_accept(fd, accepted, caller_here()));
     return accepted;
 }
 
@@ -173,7 +174,7 @@ ssize_t read(int fd, void *buf, size_t len)
 {
     const ssize_t n = real.read(fd, buf, len);
     if (n == 0 && len > 0)
-        watch_if(track_eof(fd));
+        watch_if(track_eof(fd, caller_here()));
     return n;
 }
 
@@ -181,7 +182,7 @@ ssize_t readv(int fd, const struct iovec *iov, int n_iov)
 {
     const ssize_t n = real.readv(fd, iov, n_iov);
     if (n == 0 && iov_has_room(iov, n_iov))
-        watch_if(track_eof(fd));
+        watch_if(track_eof(fd, caller_here()));
     return n;
 }
 
@@ -189,7 +190,7 @@ ssize_t recv(int fd, void *buf, size_t len, int flags)
 {
     const ssize_t n = real.recv(fd, buf, len, flags);
     if (n == 0 && len > 0)
-        watch_if(track_eof(fd));
+        watch_if(track_eof(fd, caller_here()));
     return n;
 }
 
@@ -198,7 +199,7 @@ ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *addr
 {
     const ssize_t n = real.recvfrom(fd, buf, len, flags, addr, addr_len);
     if (n == 0 && len > 0)
-        watch_if(track_eof(fd));
+        watch_if(track_eof(fd, caller_here()));
     return n;
 }
 
@@ -206,16 +207,16 @@ ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 {
     const ssize_t n = real.recvmsg(fd, msg, flags);
     if (n == 0 && msg_has_room(msg))
-        watch_if(track_eof(fd));
-    watch_if(track_received(msg, n));
+        watch_if(track_eof(fd, caller_here()));
+    watch_if(track_received(msg, n, caller_here()));
     return n;
 }
 
 int recvmmsg(int fd, struct mmsghdr *msgs, unsigned int n_msgs, int flags, struct timespec *timeout)
 {
     const int n = real.recvmmsg(fd, msgs, n_msgs, flags, timeout);
-    watch_if(track_eof_each(fd, msgs, n));
-    watch_if(track_received_each(msgs, n));
+    watch_if(track_eof_each(fd, msgs, n, caller_here()));
+    watch_if(track_received_each(msgs, n, caller_here()));
     return n;
 }
 
@@ -223,7 +224,7 @@ ssize_t splice(int in, loff_t *in_at, int out, loff_t *out_at, size_t len, unsig
 {
     const ssize_t n = real.splice(in, in_at, out, out_at, len, flags);
     if (n == 0 && len > 0)
-        watch_if(track_eof(in));
+        watch_if(track_eof(in, caller_here()));
     return n;
 }
 
@@ -231,7 +232,7 @@ ssize_t __read_chk(int fd, void *buf, size_t len, size_t size)
 {
     const ssize_t n = real.__read_chk(fd, buf, len, size);
     if (n == 0 && len > 0)
-        watch_if(track_eof(fd));
+        watch_if(track_eof(fd, caller_here()));
     return n;
 }
 
@@ -239,7 +240,7 @@ ssize_t __recv_chk(int fd, void *buf, size_t len, size_t size, int flags)
 {
     const ssize_t n = real.__recv_chk(fd, buf, len, size, flags);
     if (n == 0 && len > 0)
-        watch_if(track_eof(fd));
+        watch_if(track_eof(fd, caller_here()));
     return n;
 }
 
@@ -248,7 +249,7 @@ ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t size, int flags, st
 {
     const ssize_t n = real.__recvfrom_chk(fd, buf, len, size, flags, addr, addr_len);
     if (n == 0 && len > 0)
-        watch_if(track_eof(fd));
+        watch_if(track_eof(fd, caller_here()));
     return n;
 }
 
@@ -310,12 +311,19 @@ int clone(int (*run)(void *), void *stack, int flags, void *with, pid_t *parent,
     return pid;
 }
 
+int dlclose(void *library)
+{
+    const int ret = real.dlclose(library);
+    stack_forget();
+    return ret;
+}
+
 long syscall(long nr, long a, long b, long c, long d, long e, long f)
 {
     const long args[] = {a, b, c, d, e, f};
     const struct number begun = number_before(nr, args);
     long ret = real.syscall(nr, a, b, c, d, e, f);
-    watch_if(number_after(nr, &ret, args, begun));
+    watch_if(number_after(nr, &ret, args, begun, caller_here()));
     return ret;
 }
 

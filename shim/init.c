@@ -19,6 +19,7 @@
 #include "report.h"
 #include "rescue.h"
 #include "slots.h"
+#include "stack.h"
 #include "text.h"
 #include "track.h"
 #include "watch.h"
@@ -102,6 +103,7 @@ static bool take_ownership(void)
 
 static bool go(void)
 {
+    stack_init(options.stack);
     report_start(&options);
     watch_init(&options);
     rescue_start(&options);

@@ -22,6 +22,12 @@ static uint32_t least(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
+/* A change of more bytes than fit is a change all the same, but for multiples of the prime. */
+static uint16_t folded(uint32_t bytes)
+{
+    return (uint16_t)(bytes % 65521);
+}
+
 static bool peer_gone(const struct facts *facts)
 {
     return facts->state == TCP_CLOSE_WAIT || facts->state == TCP_CLOSE;
@@ -47,7 +53,7 @@ static void note_gone(struct slot *slot, const struct facts *facts, uint64_t now
             atomic_fetch_and_explicit(&slot->word, ~(uint32_t)SLOT_EOF_READ, memory_order_relaxed);
     }
     set(&slot->gone_cs, clock_cs(now - gone_ms + 9));
-    set(&slot->unread_bytes, facts->unread_bytes);
+    atomic_store_explicit(&slot->unread_bytes, folded(facts->unread_bytes), memory_order_relaxed);
     set(&slot->due_cs, clock_cs(now));
     atomic_fetch_or_explicit(&slot->word, SLOT_GONE, memory_order_relaxed);
 }
@@ -55,7 +61,8 @@ static void note_gone(struct slot *slot, const struct facts *facts, uint64_t now
 static struct history history_of(struct slot *slot, const struct facts *facts, uint64_t now)
 {
     const uint32_t word = get(&slot->word);
-    const bool read_on = get(&slot->unread_bytes) != facts->unread_bytes;
+    const bool read_on = atomic_load_explicit(&slot->unread_bytes, memory_order_relaxed) !=
+                         folded(facts->unread_bytes);
     const uint32_t eof_ms =
         word & SLOT_EOF_READ ? clock_age_ms(get(&slot->eof_cs), now) : UINT32_MAX;
     return (struct history){
@@ -71,16 +78,17 @@ void look_stamp(struct slot *slot)
         set(&slot->opened_cs, clock_cs(clock_ms()) | 1);
 }
 
-static bool same_socket(int fd, struct slot *slot)
+/* Whether it is the socket of the slot; 0 when not, else its cookie. */
+static uint64_t same_socket(int fd, struct slot *slot)
 {
     const uint64_t cookie = kernel_cookie(fd);
-    const uint64_t known = atomic_load_explicit(&slot->cookie, memory_order_relaxed);
-    atomic_store_explicit(&slot->cookie, cookie, memory_order_relaxed);
-    return cookie != 0 && (known == 0 || known == cookie);
+    const uint32_t known = get(&slot->cookie);
+    set(&slot->cookie, (uint32_t)cookie);
+    return known == 0 || known == (uint32_t)cookie ? cookie : 0;
 }
 
 static struct leak leak_of(int fd, struct slot *slot, const struct facts *facts,
-                           const struct history *history, uint64_t now)
+                           const struct history *history, uint64_t cookie, uint64_t now)
 {
     return (struct leak){
         .fd = fd,
@@ -93,52 +101,62 @@ static struct leak leak_of(int fd, struct slot *slot, const struct facts *facts,
         .error = facts->error,
         .local = kernel_local(fd),
         .peer = kernel_peer(fd),
-        .cookie = atomic_load_explicit(&slot->cookie, memory_order_relaxed),
+        .cookie = cookie,
+        .opened_at = atomic_load_explicit(&slot->opened_at, memory_order_relaxed),
+        .eof_at = get(&slot->word) & SLOT_EOF_READ
+                      ? atomic_load_explicit(&slot->eof_at, memory_order_relaxed)
+                      : 0,
+        .last_at = atomic_load_explicit(&slot->last_at, memory_order_relaxed),
     };
 }
 
-static bool see(int fd, struct slot *slot, uint64_t now, struct facts *facts,
-                struct history *history)
+/* What one look has seen, before it is judged. */
+struct sight {
+    uint64_t now;
+    uint64_t cookie;
+    struct facts facts;
+    struct history history;
+};
+
+static bool see(int fd, struct slot *slot, struct sight *sight)
 {
+    sight->now = clock_ms();
     look_stamp(slot);
-    if (!same_socket(fd, slot) || !kernel_facts(fd, facts))
+    sight->cookie = same_socket(fd, slot);
+    if (sight->cookie == 0 || !kernel_facts(fd, &sight->facts))
         return false;
-    if (peer_gone(facts) && !(get(&slot->word) & SLOT_GONE))
-        note_gone(slot, facts, now);
-    *history = history_of(slot, facts, now);
+    if (peer_gone(&sight->facts) && !(get(&slot->word) & SLOT_GONE))
+        note_gone(slot, &sight->facts, sight->now);
+    sight->history = history_of(slot, &sight->facts, sight->now);
     return true;
 }
 
-static void rule(int fd, struct slot *slot, const struct facts *facts,
-                 const struct history *history, const struct options *options, uint64_t now,
-                 struct look *look)
+static void rule(int fd, struct slot *slot, const struct sight *sight,
+                 const struct options *options, struct look *look)
 {
-    look->ruling = judge(facts, history, options);
-    look->leak = leak_of(fd, slot, facts, history, now);
+    look->ruling = judge(&sight->facts, &sight->history, options);
+    look->leak = leak_of(fd, slot, &sight->facts, &sight->history, sight->cookie, sight->now);
     look->leak.class = look->ruling.class;
 }
 
 bool look_at(int fd, struct slot *slot, const struct options *options, struct look *look)
 {
-    const uint64_t now = clock_ms();
-    struct facts facts;
-    struct history history;
-    if (!see(fd, slot, now, &facts, &history))
+    struct sight sight;
+    if (!see(fd, slot, &sight))
         return false;
-    rule(fd, slot, &facts, &history, options, now, look);
-    set(&slot->unread_bytes, facts.unread_bytes);
+    rule(fd, slot, &sight, options, look);
+    atomic_store_explicit(&slot->unread_bytes, folded(sight.facts.unread_bytes),
+                          memory_order_relaxed);
     return true;
 }
 
 bool look_at_wanted(int fd, struct slot *slot, const struct options *options, struct look *look)
 {
-    const uint64_t now = clock_ms();
-    struct facts facts;
-    struct history history;
-    if (!see(fd, slot, now, &facts, &history))
+    struct sight sight;
+    if (!see(fd, slot, &sight))
         return false;
     /* A server's bind says nothing of the connections that it has accepted on that port. */
-    history.port_wanted = slot_how(get(&slot->word)) == HOW_CONNECT;
-    rule(fd, slot, &facts, &history, options, now, look);
+    sight.history.port_wanted = slot_how(get(&slot->word)) == HOW_CONNECT;
+    rule(fd, slot, &sight, options, look);
     return true;
 }

@@ -104,23 +104,24 @@ struct number number_before(long nr, const long *args)
         .left = leaves(nr, args), .from = departure(nr, args), .told = departs(nr, args)};
 }
 
-static bool read_by_number(long nr, long ret, long a, long b, long c)
+static bool read_by_number(long nr, long ret, long a, long b, long c, struct caller caller)
 {
     const bool room = nr == SYS_readv ? iov_has_room((const struct iovec *)b, (int)c) : c != 0;
-    return ret == 0 && room && track_eof((int)a);
+    return ret == 0 && room && track_eof((int)a, caller);
 }
 
-static bool received_by_number(long nr, long ret, long a, long b)
+static bool received_by_number(long nr, long ret, long a, long b, struct caller caller)
 {
     if (nr == SYS_recvmmsg) {
-        const bool news = track_eof_each((int)a, (const struct mmsghdr *)b, (int)ret);
-        return track_received_each((const struct mmsghdr *)b, (int)ret) || news;
+        const bool news = track_eof_each((int)a, (const struct mmsghdr *)b, (int)ret, caller);
+        return track_received_each((const struct mmsghdr *)b, (int)ret, caller) || news;
     }
-    const bool news = ret == 0 && msg_has_room((const struct msghdr *)b) && track_eof((int)a);
-    return track_received((const struct msghdr *)b, ret) || news;
+    const bool news =
+        ret == 0 && msg_has_room((const struct msghdr *)b) && track_eof((int)a, caller);
+    return track_received((const struct msghdr *)b, ret, caller) || news;
 }
 
-static bool heard(long nr, long *ret, const long *args)
+static bool heard(long nr, long *ret, const long *args, struct caller caller)
 {
     const long a = args[0];
     const long b = args[1];
@@ -130,12 +131,12 @@ static bool heard(long nr, long *ret, const long *args)
         track_socket((int)*ret, (int)a, (int)b, (int)c);
         return false;
     case SYS_connect:
-        return track_connect((int)a, (const struct sockaddr *)b, (int)*ret);
+        return track_connect((int)a, (const struct sockaddr *)b, (int)*ret, caller);
 #ifdef SYS_accept
     case SYS_accept:
 #endif
     case SYS_accept4:
-        return track_accept((int)a, (int)*ret);
+        return track_accept((int)a, (int)*ret, caller);
     case SYS_bind:
         if (*ret == -1 && errno == EADDRINUSE)
             *ret = rescue_bind((int)a, (const struct sockaddr *)b, (socklen_t)c);
@@ -157,25 +158,25 @@ static bool heard(long nr, long *ret, const long *args)
     case SYS_read:
     case SYS_readv:
     case SYS_recvfrom:
-        return read_by_number(nr, *ret, a, b, c);
+        return read_by_number(nr, *ret, a, b, c, caller);
     case SYS_splice:
-        return read_by_number(nr, *ret, a, 0, args[4]);
+        return read_by_number(nr, *ret, a, 0, args[4], caller);
     case SYS_recvmsg:
     case SYS_recvmmsg:
-        return received_by_number(nr, *ret, a, b);
+        return received_by_number(nr, *ret, a, b, caller);
     default:
         return false;
     }
 }
 
-bool number_after(long nr, long *ret, const long *args, struct number begun)
+bool number_after(long nr, long *ret, const long *args, struct number begun, struct caller caller)
 {
     unsigned long flags = 0;
     track_left(begun.from, nr == SYS_close || *ret >= 0);
     track_left_range(begun.told);
     if (*ret != 0 && clones(nr, args, &flags))
         owner_cloned(flags);
-    const bool news = heard(nr, ret, args);
+    const bool news = heard(nr, ret, args, caller);
     watch_return(begun.left);
     return news;
 }

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+#include "caller.h"
 #include "track.h"
 
 /* What is begun before the call and ended after it. */
@@ -25,6 +26,6 @@ struct number number_before(long nr, const long *args);
  * After the call. True when a connection came within the watcher's reach. *ret is what the call
  * returned, and what it is to return: a bind may have been rescued.
  */
-bool number_after(long nr, long *ret, const long *args, struct number begun);
+bool number_after(long nr, long *ret, const long *args, struct number begun, struct caller caller);
 
 #endif

@@ -147,7 +147,7 @@ static bool read_pair(struct word pair, int pid, struct options *options, struct
 
 bool options_read(const char *text, int pid, struct options *options, char *why, size_t why_size)
 {
-    *options = (struct options){.action = ACTION_LOG};
+    *options = (struct options){.action = ACTION_LOG, .stack = 16};
     const char *at = text ? text : "";
     while (*at) {
         const struct word pair = {at, strcspn(at, ",")};

@@ -16,6 +16,7 @@ enum { OPTIONS_PATH_SIZE = 4096 };
 struct options {
     enum action action;
     uint32_t grace_ms;
+    int stack;                      /* frames kept, 0 to 64 */
     char output[OPTIONS_PATH_SIZE]; /* an absolute path, or "" for standard error */
 };
 

@@ -83,6 +83,12 @@ static long late_Fork(void)
     return libcs ? libcs() : -ENOSYS;
 }
 
+static long late_dlclose(void *library)
+{
+    int (*const libcs)(void *) = (int (*)(void *))find("dlclose");
+    return libcs ? libcs(library) : -ENOSYS;
+}
+
 static long late_initgroups(const char *user, gid_t group)
 {
     int (*const libcs)(const char *, gid_t) = (int (*)(const char *, gid_t))find("initgroups");

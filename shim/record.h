@@ -28,6 +28,9 @@ struct leak {
     struct endpoint local;
     struct endpoint peer;
     uint64_t cookie;
+    site_t opened_at;
+    site_t eof_at; /* 0 when the end of the stream was not read */
+    site_t last_at;
 };
 
 enum record_type {

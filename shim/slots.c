@@ -183,25 +183,28 @@ bool slot_is_steady(int fd)
     return is_quiet(class_of(fd)) && is_quiet(RANGES);
 }
 
-static void forget(struct slot *slot)
+static void forget(struct slot *slot, site_t opened_at)
 {
     atomic_store_explicit(&slot->opened_cs, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->cookie, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->unread_bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->opened_at, opened_at, memory_order_relaxed);
+    atomic_store_explicit(&slot->eof_at, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->last_at, 0, memory_order_relaxed);
 }
 
-struct slot *slot_publish(int fd, enum slot_state state, enum how how)
+struct slot *slot_publish(int fd, enum slot_state state, enum how how, site_t opened_at)
 {
     struct slot *slot = slot_for(fd);
     if (!slot)
         return NULL;
     slot_vacate(slot);
-    forget(slot);
+    forget(slot, opened_at);
     move(slot, (uint32_t)state | (uint32_t)how << SLOT_HOW_SHIFT);
     return slot;
 }
 
-bool slot_connect(struct slot *slot)
+bool slot_connect(struct slot *slot, site_t opened_at)
 {
     uint32_t word = slot_word(slot);
     for (;;) {
@@ -211,7 +214,7 @@ bool slot_connect(struct slot *slot)
         }
         if (slot_state(word) != SLOT_MADE)
             return false;
-        forget(slot);
+        forget(slot, opened_at);
         if (swap(slot, &word, SLOT_LIVE | (uint32_t)HOW_CONNECT << SLOT_HOW_SHIFT))
             return true;
     }

@@ -52,6 +52,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "depot.h"
+
 enum slot_state { SLOT_FREE, SLOT_MADE, SLOT_LIVE, SLOT_CLAIMED, SLOT_BURIED };
 
 enum how { HOW_CONNECT, HOW_ACCEPT, HOW_INHERITED, HOW_RECEIVED };
@@ -71,18 +73,21 @@ enum {
 /*
  * The fields are atomic because a program that uses one descriptor from two threads makes our
  * hooks do so as well; their order is given by the word alone, so all of them are relaxed.
- * eof_cs is written by hooks; cookie, opened_cs, gone_cs, unread_bytes and due_cs by who holds
- * the claim, when the watcher first sees the slot: a hook does not ask for the time. Times are
- * clock_cs().
+ * eof_cs and the sites are written by hooks; cookie, opened_cs, gone_cs, unread_bytes and due_cs by
+ * who holds the claim, when the watcher first sees the slot: a hook does not ask for the time.
+ * Times are clock_cs().
  */
 struct slot {
     _Atomic uint32_t word;
     _Atomic uint32_t opened_cs; /* 0 until the watcher saw it; 200 ms late at the most */
-    _Atomic uint64_t cookie;    /* 0 until the first claim that needs it */
+    _Atomic uint32_t cookie;    /* its low half; 0 until the first claim that needs it */
     _Atomic uint32_t eof_cs;
     _Atomic uint32_t gone_cs;
-    _Atomic uint32_t unread_bytes; /* at the last look */
     _Atomic uint32_t due_cs;       /* when to look again, once SLOT_GONE */
+    _Atomic uint16_t unread_bytes; /* at the last look, modulo 65521 */
+    _Atomic site_t opened_at;
+    _Atomic site_t eof_at;
+    _Atomic site_t last_at;
 };
 _Static_assert(sizeof(struct slot) == 32, "design section 6: 32 bytes a slot");
 
@@ -125,10 +130,10 @@ bool slot_is_steady(int fd);
  * For a number that the kernel has just given out: whatever its slot says is of a close that
  * nobody saw. To MADE or LIVE. NULL when there is no memory: it goes untracked.
  */
-struct slot *slot_publish(int fd, enum slot_state state, enum how how);
+struct slot *slot_publish(int fd, enum slot_state state, enum how how, site_t opened_at);
 
 /* MADE to LIVE, and back: a connect that succeeded, or one to AF_UNSPEC. False from elsewhere. */
-bool slot_connect(struct slot *slot);
+bool slot_connect(struct slot *slot, site_t opened_at);
 bool slot_dissolve(struct slot *slot);
 
 /* Sets a flag, if the slot is LIVE or CLAIMED. */

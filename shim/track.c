@@ -17,6 +17,7 @@
 #include "raw.h"
 #include "signals.h"
 #include "slots.h"
+#include "stack.h"
 
 static _Atomic bool tracking;
 
@@ -35,6 +36,11 @@ static uint32_t now_cs(void)
     return clock_cs(clock_ms());
 }
 
+static site_t load_site(_Atomic site_t *site)
+{
+    return atomic_load_explicit(site, memory_order_relaxed);
+}
+
 static enum slot_state state_of(int fd)
 {
     return slot_state(slot_word(slot_of(fd)));
@@ -45,7 +51,7 @@ struct departure track_leave(int fd)
     if (!on())
         return (struct departure){.fd = -1};
     struct slot *slot = slot_of(fd);
-    const uint64_t cookie = slot ? atomic_load_explicit(&slot->cookie, memory_order_relaxed) : 0;
+    const uint32_t cookie = slot ? atomic_load_explicit(&slot->cookie, memory_order_relaxed) : 0;
     return (struct departure){.fd = fd, .word = slot_depart(fd), .cookie = cookie, .counted = true};
 }
 
@@ -65,7 +71,7 @@ static void stay(struct departure left)
     const uint64_t mask = signals_block();
     struct slot *slot = slot_state(left.word) == SLOT_FREE ? NULL : slot_guard(left.fd);
     if (slot) {
-        const bool known = left.cookie != 0 && kernel_cookie(left.fd) == left.cookie;
+        const bool known = left.cookie != 0 && (uint32_t)kernel_cookie(left.fd) == left.cookie;
         const uint32_t keep = known ? ~(uint32_t)(SLOT_STATE | SLOT_AWAITED) : SLOT_HOW;
         atomic_store_explicit(&slot->cookie, known ? left.cookie : 0, memory_order_relaxed);
         slot_release(slot, slot_state(left.word), left.word & keep);
@@ -128,7 +134,7 @@ void track_socket(int fd, int domain, int type, int protocol)
     if (!tcp)
         forget(fd);
     else if (on())
-        slot_publish(fd, SLOT_MADE, HOW_CONNECT);
+        slot_publish(fd, SLOT_MADE, HOW_CONNECT, 0);
 }
 
 /* A socket whose making no hook saw costs a system call to be known; one that we saw, none. */
@@ -140,22 +146,22 @@ static bool is_tcp(int fd)
 void track_listen(int fd, int ret)
 {
     if (ret == 0 && state_of(fd) == SLOT_FREE && on() && kernel_is_tcp(fd))
-        slot_publish(fd, SLOT_MADE, HOW_INHERITED);
+        slot_publish(fd, SLOT_MADE, HOW_INHERITED, 0);
 }
 
-bool track_connect(int fd, const struct sockaddr *addr, int ret)
+bool track_connect(int fd, const struct sockaddr *addr, int ret, struct caller caller)
 {
     struct slot *slot = slot_of(fd);
     if ((ret != 0 && errno != EINPROGRESS && errno != EINTR) ||
         slot_state(slot_word(slot)) == SLOT_FREE || !on())
         return false;
     if (addr->sa_family != AF_UNSPEC)
-        return slot_connect(slot);
+        return slot_state(slot_word(slot)) == SLOT_MADE && slot_connect(slot, stack_site(caller));
     slot_dissolve(slot);
     return false;
 }
 
-bool track_accept(int listener, int fd)
+bool track_accept(int listener, int fd, struct caller caller)
 {
     if (fd < 0 || !on())
         return false;
@@ -164,7 +170,7 @@ bool track_accept(int listener, int fd)
         return false;
     }
     track_listen(listener, 0);
-    return slot_publish(fd, SLOT_LIVE, HOW_ACCEPT);
+    return slot_publish(fd, SLOT_LIVE, HOW_ACCEPT, stack_site(caller));
 }
 
 /*
@@ -179,12 +185,13 @@ bool track_copy(int from, int fd)
         !on())
         return false;
     const enum slot_state state = slot_state(word) == SLOT_MADE ? SLOT_MADE : SLOT_LIVE;
-    struct slot *copy = slot_publish(fd, state, slot_how(word));
+    struct slot *copy = slot_publish(fd, state, slot_how(word), load_site(&original->opened_at));
     if (!copy || state == SLOT_MADE)
         return false;
     atomic_store_explicit(&copy->eof_cs,
                           atomic_load_explicit(&original->eof_cs, memory_order_relaxed),
                           memory_order_relaxed);
+    atomic_store_explicit(&copy->eof_at, load_site(&original->eof_at), memory_order_relaxed);
     slot_flag(copy, SLOT_COPIED);
     if (word & SLOT_EOF_READ)
         slot_flag(copy, SLOT_EOF_READ);
@@ -193,7 +200,7 @@ bool track_copy(int from, int fd)
 }
 
 /* A descriptor that came from elsewhere. */
-static bool find(int fd, enum how how)
+static bool find(int fd, enum how how, site_t opened_at)
 {
     struct facts facts;
     if (!kernel_is_tcp(fd) || !kernel_facts(fd, &facts)) {
@@ -201,7 +208,7 @@ static bool find(int fd, enum how how)
         return false;
     }
     const bool connected = facts.state != TCP_LISTEN && facts.state != TCP_CLOSE;
-    return slot_publish(fd, connected ? SLOT_LIVE : SLOT_MADE, how) && connected;
+    return slot_publish(fd, connected ? SLOT_LIVE : SLOT_MADE, how, opened_at) && connected;
 }
 
 bool track_inherited(void)
@@ -221,14 +228,14 @@ bool track_inherited(void)
             if (polled[i].revents & POLLNVAL)
                 continue;
             more = first + i > 2;
-            found |= find(first + i, HOW_INHERITED);
+            found |= find(first + i, HOW_INHERITED, 0);
         }
     }
     return found;
 }
 
 /* CMSG_NXTHDR is a function of glibc's alone; this is what it does. */
-static bool find_rights(const struct cmsghdr *control, size_t len)
+static bool find_rights(const struct cmsghdr *control, size_t len, site_t received_at)
 {
     bool found = false;
     for (const char *at = (const char *)control; len >= sizeof(struct cmsghdr);) {
@@ -241,7 +248,7 @@ static bool find_rights(const struct cmsghdr *control, size_t len)
              i += sizeof(int)) {
             int fd;
             memcpy(&fd, at + i, sizeof(fd));
-            found |= find(fd, HOW_RECEIVED);
+            found |= find(fd, HOW_RECEIVED, received_at);
         }
         const size_t step = CMSG_ALIGN(header.cmsg_len);
         if (step > len)
@@ -252,21 +259,21 @@ static bool find_rights(const struct cmsghdr *control, size_t len)
     return found;
 }
 
-bool track_received(const struct msghdr *msg, ssize_t ret)
+bool track_received(const struct msghdr *msg, ssize_t ret, struct caller caller)
 {
     return ret >= 0 && msg->msg_controllen > 0 && msg->msg_control && on() &&
-           find_rights(msg->msg_control, msg->msg_controllen);
+           find_rights(msg->msg_control, msg->msg_controllen, stack_site(caller));
 }
 
-bool track_received_each(const struct mmsghdr *msgs, int count)
+bool track_received_each(const struct mmsghdr *msgs, int count, struct caller caller)
 {
     bool found = false;
     for (int i = 0; i < count; i++)
-        found |= track_received(&msgs[i].msg_hdr, 0);
+        found |= track_received(&msgs[i].msg_hdr, 0, caller);
     return found;
 }
 
-bool track_eof(int fd)
+bool track_eof(int fd, struct caller caller)
 {
     struct slot *slot = slot_of(fd);
     const uint32_t word = slot_word(slot);
@@ -274,6 +281,7 @@ bool track_eof(int fd)
         (word & SLOT_EOF_READ) || !on())
         return false;
     atomic_store_explicit(&slot->eof_cs, now_cs(), memory_order_relaxed);
+    atomic_store_explicit(&slot->eof_at, stack_site(caller), memory_order_relaxed);
     slot_flag(slot, SLOT_EOF_READ);
     return true;
 }
@@ -291,10 +299,10 @@ bool msg_has_room(const struct msghdr *msg)
     return iov_has_room(msg->msg_iov, (int)msg->msg_iovlen);
 }
 
-bool track_eof_each(int fd, const struct mmsghdr *msgs, int count)
+bool track_eof_each(int fd, const struct mmsghdr *msgs, int count, struct caller caller)
 {
     bool news = false;
     for (int i = 0; i < count; i++)
-        news |= msgs[i].msg_len == 0 && msg_has_room(&msgs[i].msg_hdr) && track_eof(fd);
+        news |= msgs[i].msg_len == 0 && msg_has_room(&msgs[i].msg_hdr) && track_eof(fd, caller);
     return news;
 }

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "caller.h"
 #include "calls_types.h"
 
 /* From here on hooks are heard. Called once, by the constructor. */
@@ -20,25 +21,25 @@ void track_start(void);
 
 void track_socket(int fd, int domain, int type, int protocol);
 void track_listen(int fd, int ret);
-bool track_connect(int fd, const struct sockaddr *addr, int ret);
-bool track_accept(int listener, int fd);
+bool track_connect(int fd, const struct sockaddr *addr, int ret, struct caller caller);
+bool track_accept(int listener, int fd, struct caller caller);
 bool track_copy(int from, int fd);
 
 /* Descriptors 0 to 63 and on, as long as there are any: what came over exec. */
 bool track_inherited(void);
 
 /* The descriptors that came with a message of recvmsg (SCM_RIGHTS, unix(7)). */
-bool track_received(const struct msghdr *msg, ssize_t ret);
-bool track_received_each(const struct mmsghdr *msgs, int count);
+bool track_received(const struct msghdr *msg, ssize_t ret, struct caller caller);
+bool track_received_each(const struct mmsghdr *msgs, int count, struct caller caller);
 
 /*
  * A read into a buffer with room returned 0. A hint: the kernel is the judge. True when it was
  * news: a forked child that reads on must be watched, too.
  */
-bool track_eof(int fd);
+bool track_eof(int fd, struct caller caller);
 bool iov_has_room(const struct iovec *iov, int n);
 bool msg_has_room(const struct msghdr *msg);
-bool track_eof_each(int fd, const struct mmsghdr *msgs, int count);
+bool track_eof_each(int fd, const struct mmsghdr *msgs, int count, struct caller caller);
 
 /*
  * Around a call after which a number may mean something else: leave before it, left after it.
@@ -47,7 +48,7 @@ bool track_eof_each(int fd, const struct mmsghdr *msgs, int count);
 struct departure {
     int fd;
     uint32_t word;   /* what the slot said */
-    uint64_t cookie; /* and which socket it was, 0 when that was not known */
+    uint32_t cookie; /* and which socket it was, 0 when that was not known */
     bool counted;
 };
 

@@ -95,7 +95,7 @@ static bool told_by_copy(int fd, uint64_t cookie)
     for (int other = slots_next(0); other >= 0; other = slots_next(other + 1)) {
         struct slot *slot = slot_of(other);
         if (other != fd && (slot_word(slot) & SLOT_TOLD) &&
-            atomic_load_explicit(&slot->cookie, memory_order_relaxed) == cookie)
+            atomic_load_explicit(&slot->cookie, memory_order_relaxed) == (uint32_t)cookie)
             return true;
     }
     return false;

@@ -35,7 +35,7 @@ static enum slot_state state_of(int fd)
 static bool connect_to(int fd, sa_family_t family)
 {
     const struct sockaddr addr = {.sa_family = family};
-    return track_connect(fd, &addr, 0);
+    return track_connect(fd, &addr, 0, caller_here());
 }
 
 static void make_live(int fd)
@@ -80,10 +80,10 @@ Test(slots, stay_made_when_connect_fails)
     const struct sockaddr addr = {.sa_family = AF_INET};
     track_socket(FD, AF_INET, SOCK_STREAM, 0);
     errno = ECONNREFUSED;
-    cr_expect_not(track_connect(FD, &addr, -1));
+    cr_expect_not(track_connect(FD, &addr, -1, caller_here()));
     cr_expect_eq(state_of(FD), SLOT_MADE);
     errno = EINPROGRESS;
-    cr_expect(track_connect(FD, &addr, -1));
+    cr_expect(track_connect(FD, &addr, -1, caller_here()));
     cr_expect_eq(state_of(FD), SLOT_LIVE);
     cr_expect_eq(errno, EINPROGRESS);
 }
@@ -98,16 +98,16 @@ Test(slots, are_made_again_by_a_connect_that_dissolves)
 Test(slots, of_a_listener_answer_for_what_it_accepts)
 {
     track_socket(FD, AF_INET, SOCK_STREAM, 0);
-    cr_expect(track_accept(FD, FD + 1));
+    cr_expect(track_accept(FD, FD + 1, caller_here()));
     cr_expect_eq(state_of(FD + 1), SLOT_LIVE);
     cr_expect_eq(slot_how(atomic_load(&slot_of(FD + 1)->word)), HOW_ACCEPT);
-    cr_expect_not(track_accept(FD, -1));
+    cr_expect_not(track_accept(FD, -1, caller_here()));
 }
 
 Test(slots, forget_a_close_that_nobody_saw_when_the_number_comes_again)
 {
     make_live(FD);
-    track_eof(FD);
+    track_eof(FD, caller_here());
     track_socket(FD, AF_INET, SOCK_STREAM, 0);
     cr_expect_eq(atomic_load(&slot_of(FD)->word), SLOT_MADE);
     make_live(FD);
@@ -118,7 +118,7 @@ Test(slots, forget_a_close_that_nobody_saw_when_the_number_comes_again)
 Test(slots, carry_what_they_know_to_a_duplicate)
 {
     make_live(FD);
-    track_eof(FD);
+    track_eof(FD, caller_here());
     cr_expect(track_copy(FD, FD + 1));
     const uint32_t word = atomic_load(&slot_of(FD + 1)->word);
     cr_expect_eq(slot_state(word), SLOT_LIVE);
@@ -147,7 +147,7 @@ Test(slots, keep_a_hint_that_comes_while_they_are_claimed)
 {
     make_live(FD);
     cr_assert(slot_claim(slot_of(FD)));
-    track_eof(FD);
+    track_eof(FD, caller_here());
     slot_release(slot_of(FD), SLOT_LIVE, 0);
     cr_expect(atomic_load(&slot_of(FD)->word) & SLOT_EOF_READ);
 }
@@ -207,14 +207,14 @@ Test(slots, are_not_steady_while_a_call_departs_from_them)
 Test(slots, are_what_they_were_after_a_call_that_failed)
 {
     make_live(FD);
-    track_eof(FD);
+    track_eof(FD, caller_here());
     track_left(track_replace(-1, FD), false);
     cr_expect_eq(state_of(FD), SLOT_LIVE);
     cr_expect_not(slot_word(slot_of(FD)) & SLOT_EOF_READ, "which socket it was is not known");
     const int known = socket(AF_INET, SOCK_STREAM, 0);
     make_live(known);
-    atomic_store(&slot_of(known)->cookie, kernel_cookie(known));
-    track_eof(known);
+    atomic_store(&slot_of(known)->cookie, (uint32_t)kernel_cookie(known));
+    track_eof(known, caller_here());
     track_left(track_replace(-1, known), false);
     cr_expect(slot_word(slot_of(known)) & SLOT_EOF_READ);
     atomic_fetch_add(&slot_of(known)->cookie, 1);

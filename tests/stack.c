@@ -1,0 +1,256 @@
+/*
+ * Stacks against the truth: what was on them is known to the test, which put it there.
+ */
+#define _GNU_SOURCE
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#include "stack.h"
+#include "support.h"
+
+#define APART __attribute__((noinline, noclone, aligned(256)))
+
+static void start(void)
+{
+    stack_init(16);
+}
+
+TestSuite(stack, .init = start);
+
+/* Stands for a hook. */
+static APART site_t hook(void)
+{
+    const site_t site = stack_site(caller_here());
+    __asm__ volatile("" ::: "memory");
+    return site;
+}
+
+static site_t seen;
+
+/* Every function has work to do after its call, so that none is a jump. */
+static APART void inner(int depth);
+
+static APART void outer(int depth)
+{
+    inner(depth - 1);
+    __asm__ volatile("" ::: "memory");
+}
+
+static APART void inner(int depth)
+{
+    if (depth > 0)
+        outer(depth);
+    else
+        seen = hook();
+    __asm__ volatile("" ::: "memory");
+}
+
+/* Whether the place is an instruction of function, which is less than 256 bytes long. */
+static bool is_in(const struct place *place, const void *function)
+{
+    const struct module *module = modules_of(place->module);
+    const uintptr_t at = place->address + (module ? module->bias : 0);
+    return at > (uintptr_t)function && at - (uintptr_t)function < 256;
+}
+
+static int depth_of(site_t site, const void *function)
+{
+    struct place places[DEPOT_FRAMES];
+    const int count = depot_get(site, places);
+    for (int i = 0; i < count; i++)
+        if (is_in(&places[i], function))
+            return i;
+    return -1;
+}
+
+static void must_be_inner_outer_inner(site_t site)
+{
+    struct place places[DEPOT_FRAMES] = {0};
+    cr_assert_geq(depot_get(site, places), 3);
+    cr_expect(is_in(&places[0], (void *)inner));
+    cr_expect(is_in(&places[1], (void *)outer));
+    cr_expect(is_in(&places[2], (void *)inner));
+}
+
+Test(stack, names_the_callers_from_the_innermost_on)
+{
+    inner(1);
+    must_be_inner_outer_inner(seen);
+    struct place places[DEPOT_FRAMES];
+    depot_get(seen, places);
+    const struct module *module = modules_of(places[0].module);
+    cr_assert_not_null(module);
+    cr_expect_not_null(strstr(module->path, "closewait-tests"), "%s", module->path);
+    cr_expect_eq(module->id_size, 20);
+}
+
+Test(stack, is_the_same_site_each_time_and_another_from_elsewhere)
+{
+    site_t first = 0;
+    for (int i = 0; i < 1000; i++) {
+        inner(1);
+        first = first ? first : seen;
+        cr_assert_eq(seen, first);
+    }
+    inner(2);
+    cr_expect_neq(seen, first);
+    cr_expect_neq(depot_hash(seen), depot_hash(first));
+}
+
+/* The same innermost frame at the same place, reached by two ways. */
+static APART void this_way(void)
+{
+    inner(0);
+    __asm__ volatile("" ::: "memory");
+}
+
+static APART void that_way(void)
+{
+    inner(0);
+    __asm__ volatile("" ::: "memory");
+}
+
+Test(stack, never_takes_one_way_for_another)
+{
+    for (int i = 0; i < 100; i++) {
+        this_way();
+        cr_assert_geq(depth_of(seen, (void *)this_way), 0);
+        cr_assert_eq(depth_of(seen, (void *)that_way), -1);
+        that_way();
+        cr_assert_geq(depth_of(seen, (void *)that_way), 0);
+        cr_assert_eq(depth_of(seen, (void *)this_way), -1);
+    }
+}
+
+static APART void on_signal(int number)
+{
+    inner(number - SIGUSR1);
+    __asm__ volatile("" ::: "memory");
+}
+
+static APART void interrupted(void)
+{
+    raise(SIGUSR1);
+    __asm__ volatile("" ::: "memory");
+}
+
+Test(stack, goes_through_a_signal_handler)
+{
+    signal(SIGUSR1, on_signal);
+    for (int i = 0; i < 3; i++) {
+        interrupted();
+        cr_expect_geq(depth_of(seen, (void *)on_signal), 1);
+        cr_expect_geq(depth_of(seen, (void *)interrupted), 3);
+    }
+}
+
+Test(stack, goes_from_an_alternate_stack_to_the_interrupted_one)
+{
+    static char memory[65536];
+    const stack_t alternate = {.ss_sp = memory, .ss_size = sizeof(memory)};
+    cr_assert_eq(sigaltstack(&alternate, NULL), 0);
+    const struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK};
+    sigaction(SIGUSR1, &action, NULL);
+    for (int i = 0; i < 3; i++) {
+        interrupted();
+        cr_expect_geq(depth_of(seen, (void *)interrupted), 3);
+    }
+}
+
+static void *in_thread(void *site)
+{
+    inner(1);
+    must_be_inner_outer_inner(seen);
+    *(site_t *)site = seen;
+    return NULL;
+}
+
+Test(stack, is_the_same_site_in_every_thread)
+{
+    site_t sites[8] = {0};
+    for (int i = 0; i < 8; i++) {
+        pthread_t thread;
+        cr_assert_eq(pthread_create(&thread, NULL, in_thread, &sites[i]), 0);
+        pthread_join(thread, NULL);
+        cr_expect_eq(sites[i], sites[0]);
+        cr_expect_geq(depth_of(sites[i], (void *)in_thread), 3);
+    }
+}
+
+static ucontext_t home;
+
+static void in_coroutine(void)
+{
+    inner(1);
+}
+
+/* Each time another stack at the same address, the later ones smaller: what lay above is gone. */
+Test(stack, of_a_coroutine_is_read_afresh)
+{
+    static const size_t sizes[] = {262144, 262144, 65536, 16384};
+    char *const at = mmap(NULL, sizes[0], PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        ucontext_t other;
+        cr_assert_eq(mmap(at, sizes[i], PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+                     at);
+        getcontext(&other);
+        other.uc_stack.ss_sp = at;
+        other.uc_stack.ss_size = sizes[i];
+        other.uc_link = &home;
+        makecontext(&other, in_coroutine, 0);
+        swapcontext(&home, &other);
+        must_be_inner_outer_inner(seen);
+        cr_expect_eq(munmap(at, sizes[0]), 0);
+    }
+}
+
+/* What is there is not what the rules say: garbage in every register. */
+Test(stack, of_garbage_is_short_and_no_crash)
+{
+    unsigned random = 1;
+    for (int i = 0; i < 20000; i++) {
+        uintptr_t words[3];
+        for (int j = 0; j < 3; j++)
+            words[j] = (uintptr_t)rand_r(&random) << (rand_r(&random) % 33);
+        struct caller caller = {.pc = words[0], .sp = words[1], .fp = words[2]};
+        if (i % 4 == 1)
+            caller.pc = (uintptr_t)inner + words[0] % 64;
+        if (i % 4 == 2)
+            caller.sp = (uintptr_t)&caller + (words[1] & 0xff8);
+        if (i % 4 == 3)
+            caller.pc = (uintptr_t)malloc + words[0] % 4096;
+        stack_site(caller);
+    }
+    inner(1);
+}
+
+Test(stack, keeps_as_many_frames_as_asked)
+{
+    static const int frames[] = {1, 2, 16, 64};
+    struct place places[DEPOT_FRAMES];
+    for (size_t i = 0; i < sizeof(frames) / sizeof(frames[0]); i++) {
+        stack_init(frames[i]);
+        inner(100);
+        cr_expect_eq(depot_get(seen, places), frames[i]);
+    }
+    stack_init(0);
+    inner(1);
+    cr_expect_eq(seen, 0);
+    cr_expect_eq(depot_get(0, places), 0);
+}
+
+Test(stack, without_room_is_refused_and_counted)
+{
+    site_t last = 1;
+    for (uintptr_t pc = 16; last; pc += 16)
+        last = depot_put(&pc, 1);
+    cr_expect_eq(depot_refused(), 1);
+    const uintptr_t first = 16;
+    cr_expect_neq(depot_put(&first, 1), 0, "what is there stays");
+}
