@@ -70,7 +70,7 @@ int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 int bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
     const int ret = real.bind(fd, addr, len);
-    return ret == 0 || errno != EADDRINUSE ? ret : rescue_bind(fd, addr, len);
+    return ret == 0 || errno != EADDRINUSE ? ret : rescue_bind(fd, addr, len, caller_here());
 }
 
 int listen(int fd, int backlog)
@@ -84,7 +84,7 @@ int close(int fd)
 {
     const struct departure left = track_leave(fd);
     const int ret = real.close(fd);
-    track_left(left, true);
+    watch_if(track_left(left, true));
     return ret;
 }
 
@@ -116,7 +116,7 @@ int dup2(int from, int fd)
 {
     const struct departure left = track_replace(from, fd);
     const int copy = real.dup2(from, fd);
-    track_left(left, copy >= 0);
+    watch_if(track_left(left, copy >= 0));
     watch_if(track_copy(from, copy));
     return copy;
 }
@@ -125,7 +125,7 @@ int dup3(int from, int fd, int flags)
 {
     const struct departure left = track_replace(from, fd);
     const int copy = real.dup3(from, fd, flags);
-    track_left(left, copy >= 0);
+    watch_if(track_left(left, copy >= 0));
     watch_if(track_copy(from, copy));
     return copy;
 }
@@ -150,7 +150,7 @@ int fclose(FILE *stream)
 {
     const struct departure left = track_leave_stream(stream);
     const int ret = real.fclose(stream);
-    track_left(left, true);
+    watch_if(track_left(left, true));
     return ret;
 }
 
@@ -158,7 +158,7 @@ FILE *freopen(const char *filename, const char *modes, FILE *stream)
 {
     const struct departure left = track_leave_stream(stream);
     FILE *const reopened = real.freopen(filename, modes, stream);
-    track_left(left, true);
+    watch_if(track_left(left, true));
     return reopened;
 }
 
@@ -166,7 +166,7 @@ FILE *freopen64(const char *filename, const char *modes, FILE *stream)
 {
     const struct departure left = track_leave_stream(stream);
     FILE *const reopened = real.freopen64(filename, modes, stream);
-    track_left(left, true);
+    watch_if(track_left(left, true));
     return reopened;
 }
 

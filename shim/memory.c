@@ -9,6 +9,9 @@ void *memcpy(void *restrict to, const void *restrict from, size_t len);
 void *memset(void *to, int byte, size_t len);
 int memcmp(const void *a, const void *b, size_t len);
 size_t strlen(const char *string);
+int strcmp(const char *a, const char *b);
+char *strchr(const char *string, int wanted);
+char *strrchr(const char *string, int wanted);
 
 /* Without it the compiler finds a call of memcpy in the loop that is memcpy. */
 static inline void stay_a_loop(void)
@@ -55,4 +58,27 @@ size_t strlen(const char *string)
         stay_a_loop();
     }
     return len;
+}
+
+int strcmp(const char *a, const char *b)
+{
+    for (; *a && *a == *b; a++, b++)
+        stay_a_loop();
+    return (unsigned char)*a - (unsigned char)*b;
+}
+
+char *strchr(const char *string, int wanted)
+{
+    for (; *string != (char)wanted; string++)
+        if (!*string)
+            return NULL;
+    return (char *)string;
+}
+
+char *strrchr(const char *string, int wanted)
+{
+    char *last = NULL;
+    for (char *at = strchr(string, wanted); at; at = *at ? strchr(at + 1, wanted) : NULL)
+        last = at;
+    return last;
 }

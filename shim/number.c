@@ -139,7 +139,7 @@ static bool heard(long nr, long *ret, const long *args, struct caller caller)
         return track_accept((int)a, (int)*ret, caller);
     case SYS_bind:
         if (*ret == -1 && errno == EADDRINUSE)
-            *ret = rescue_bind((int)a, (const struct sockaddr *)b, (socklen_t)c);
+            *ret = rescue_bind((int)a, (const struct sockaddr *)b, (socklen_t)c, caller);
         return false;
     case SYS_listen:
         track_listen((int)a, (int)*ret);
@@ -172,11 +172,11 @@ static bool heard(long nr, long *ret, const long *args, struct caller caller)
 bool number_after(long nr, long *ret, const long *args, struct number begun, struct caller caller)
 {
     unsigned long flags = 0;
-    track_left(begun.from, nr == SYS_close || *ret >= 0);
+    const bool late = track_left(begun.from, nr == SYS_close || *ret >= 0);
     track_left_range(begun.told);
     if (*ret != 0 && clones(nr, args, &flags))
         owner_cloned(flags);
     const bool news = heard(nr, ret, args, caller);
     watch_return(begun.left);
-    return news;
+    return news || late;
 }

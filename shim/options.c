@@ -3,9 +3,11 @@
 
 #include <bsd/stdlib.h>
 #include <bsd/string.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "depot.h"
 #include "text.h"
 
 /* A word of the option string: not terminated, since the environment is not ours to cut up. */
@@ -49,15 +51,15 @@ enum {
     GRACE_MAX_MS = 24 * 60 * 60 * 1000
 };
 
-static bool read_action(struct word value, struct options *options, struct text *why)
+static bool read_action(struct word value, struct options *options, int pid)
 {
+    (void)pid;
     for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
         if (is(value, actions[i].name)) {
             options->action = actions[i].action;
             return true;
         }
     }
-    text_add(why, "expected log, close-dead or close");
     return false;
 }
 
@@ -79,12 +81,62 @@ static uint32_t duration_ms(struct word value)
     return 0;
 }
 
-static bool read_grace(struct word value, struct options *options, struct text *why)
+static bool read_grace(struct word value, struct options *options, int pid)
 {
+    (void)pid;
     options->grace_ms = duration_ms(value);
-    if (options->grace_ms == 0)
-        text_add(why, "expected a duration from 1ms to 24h, such as 500ms, 10s or 5m");
     return options->grace_ms != 0;
+}
+
+static bool read_format(struct word value, struct options *options, int pid)
+{
+    (void)pid;
+    options->format = is(value, "json") ? FORMAT_JSON : FORMAT_TEXT;
+    return is(value, "json") || is(value, "text");
+}
+
+static bool read_stack(struct word value, struct options *options, int pid)
+{
+    char number[4];
+    const char *mistake = NULL;
+    (void)pid;
+    if (value.len == 0 || value.len >= sizeof(number))
+        return false;
+    strlcpy(number, value.at, value.len + 1);
+    options->stack = (int)strtonum(number, 0, DEPOT_FRAMES, &mistake);
+    return !mistake && number[0] >= '0' && number[0] <= '9';
+}
+
+static bool read_last(struct word value, struct options *options, int pid)
+{
+    (void)pid;
+    options->last = is(value, "on");
+    return is(value, "on") || is(value, "off");
+}
+
+/* Those that no fault of the program's raises and that it can go on after. */
+static const struct {
+    const char *name;
+    int number;
+} signals[] = {
+    {"HUP", SIGHUP},   {"INT", SIGINT},       {"QUIT", SIGQUIT}, {"USR1", SIGUSR1},
+    {"USR2", SIGUSR2}, {"ALRM", SIGALRM},     {"TERM", SIGTERM}, {"URG", SIGURG},
+    {"PROF", SIGPROF}, {"VTALRM", SIGVTALRM}, {"IO", SIGIO},     {"WINCH", SIGWINCH},
+    {"PWR", SIGPWR},
+};
+
+static bool read_signal(struct word value, struct options *options, int pid)
+{
+    (void)pid;
+    options->signal = 0;
+    if (is(value, "off"))
+        return true;
+    if (value.len > 3 && memcmp(value.at, "SIG", 3) == 0)
+        value = (struct word){value.at + 3, value.len - 3};
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+        if (is(value, signals[i].name))
+            options->signal = signals[i].number;
+    return options->signal != 0;
 }
 
 static bool expand_path(struct word value, int pid, struct text *path)
@@ -105,21 +157,55 @@ static bool expand_path(struct word value, int pid, struct text *path)
     return !path->cut;
 }
 
-static bool read_output(struct word value, int pid, struct options *options, struct text *why)
+/* A relative path is taken from the working directory, which the program may leave. */
+static bool read_path(struct word value, char *path, int pid)
 {
-    if (is(value, "stderr")) {
-        options->output[0] = '\0';
-        return true;
+    struct text text = text_in(path, OPTIONS_PATH_SIZE);
+    if (value.len > 0 && value.at[0] != '/' && getcwd(path, OPTIONS_PATH_SIZE)) {
+        text.len = strlen(path);
+        text_add(&text, "/");
     }
-    struct text path = text_in(options->output, sizeof(options->output));
-    if (value.len > 0 && value.at[0] != '/' && getcwd(options->output, sizeof(options->output))) {
-        path.len = strlen(options->output);
-        text_add(&path, "/");
+    return value.len > 0 && expand_path(value, pid, &text);
+}
+
+static bool read_output(struct word value, struct options *options, int pid)
+{
+    options->output[0] = '\0';
+    return is(value, "stderr") || read_path(value, options->output, pid);
+}
+
+static bool read_suppress(struct word value, struct options *options, int pid)
+{
+    options->suppress[0] = '\0';
+    return is(value, "none") || read_path(value, options->suppress, pid);
+}
+
+static const struct {
+    const char *name;
+    bool (*read)(struct word value, struct options *options, int pid);
+    const char *expected;
+} keys[] = {
+    {"action", read_action, "log, close-dead or close"},
+    {"grace", read_grace, "a duration from 1ms to 24h, such as 500ms, 10s or 5m"},
+    {"output", read_output, "stderr or the path of a file, in which %p is the process id"},
+    {"format", read_format, "text or json"},
+    {"stack", read_stack, "a number of frames from 0 to 64"},
+    {"last", read_last, "on or off"},
+    {"suppress", read_suppress, "the path of a file of patterns"},
+    {"signal", read_signal, "a signal's name, such as SIGUSR2, or off"},
+};
+
+enum { KEYS = sizeof(keys) / sizeof(keys[0]) };
+
+static void refuse_key(struct word key, struct text *why)
+{
+    text_add(why, "unknown option ");
+    quote(why, key);
+    text_add(why, ": expected ");
+    for (int i = 0; i < KEYS; i++) {
+        text_add(why, i == 0 ? "" : i == KEYS - 1 ? " or " : ", ");
+        text_add(why, keys[i].name);
     }
-    if (value.len > 0 && expand_path(value, pid, &path))
-        return true;
-    text_add(why, "expected stderr or the path of a file, in which %p is the process id");
-    return false;
 }
 
 static bool read_pair(struct word pair, int pid, struct options *options, struct text *why)
@@ -128,21 +214,21 @@ static bool read_pair(struct word pair, int pid, struct options *options, struct
     const struct word key = {pair.at, equals ? (size_t)(equals - pair.at) : pair.len};
     const struct word value = {pair.at + key.len + (equals != NULL),
                                pair.len - key.len - (equals != NULL)};
-    if (!is(key, "action") && !is(key, "grace") && !is(key, "output")) {
-        text_add(why, "unknown option ");
-        quote(why, key);
-        text_add(why, ": expected action, grace or output");
+    int i = 0;
+    while (i < KEYS && !is(key, keys[i].name))
+        i++;
+    if (i == KEYS) {
+        refuse_key(key, why);
         return false;
     }
+    if (keys[i].read(value, options, pid))
+        return true;
     text_add_bytes(why, key.at, key.len);
     text_add(why, " is ");
     quote(why, value);
-    text_add(why, ": ");
-    if (is(key, "action"))
-        return read_action(value, options, why);
-    if (is(key, "grace"))
-        return read_grace(value, options, why);
-    return read_output(value, pid, options, why);
+    text_add(why, ": expected ");
+    text_add(why, keys[i].expected);
+    return false;
 }
 
 bool options_read(const char *text, int pid, struct options *options, char *why, size_t why_size)

@@ -11,13 +11,19 @@
 
 enum action { ACTION_LOG, ACTION_CLOSE_DEAD, ACTION_CLOSE };
 
+enum format { FORMAT_TEXT, FORMAT_JSON };
+
 enum { OPTIONS_PATH_SIZE = 4096 };
 
 struct options {
     enum action action;
     uint32_t grace_ms;
-    int stack;                      /* frames kept, 0 to 64 */
-    char output[OPTIONS_PATH_SIZE]; /* an absolute path, or "" for standard error */
+    enum format format;
+    int stack;                        /* frames kept, 0 to 64 */
+    bool last;                        /* also keep where a socket was last read or written */
+    int signal;                       /* on which to report what is held; 0: none */
+    char output[OPTIONS_PATH_SIZE];   /* an absolute path, or "" for standard error */
+    char suppress[OPTIONS_PATH_SIZE]; /* an absolute path, or "" */
 };
 
 /*

@@ -25,6 +25,10 @@ static void (*adopt_copy)(void);
  */
 _Atomic char owner_lent;
 
+/* Who this memory belonged to before, and whom it belongs to: the page does not tell a child. */
+static int before;
+static int current;
+
 /* Calls under way whose child adopts nothing. The child's copy stays raised. */
 static _Atomic int disowning;
 
@@ -42,6 +46,7 @@ bool owner_init(void (*adopt)(void))
     if (raw3(SYS_madvise, at, 4096, MADV_WIPEONFORK) != 0)
         owner_lends();
     adopt_copy = adopt;
+    current = own_pid();
     atomic_store_explicit((_Atomic int *)at, own_pid(), memory_order_relaxed);
     atomic_store_explicit(&page, (_Atomic int *)at, memory_order_release);
     return true;
@@ -54,6 +59,8 @@ static bool adopt(_Atomic int *owner)
     if (!atomic_compare_exchange_strong_explicit(owner, &wiped, ADOPTING, memory_order_acquire,
                                                  memory_order_relaxed))
         return false;
+    before = current;
+    current = own_pid();
     adopt_copy();
     atomic_store_explicit(owner, own_pid(), memory_order_release);
     return true;
@@ -68,6 +75,11 @@ bool owner_here(void)
     if (pid == WIPED)
         return !atomic_load_explicit(&disowning, memory_order_relaxed) && adopt(owner);
     return !atomic_load_explicit(&owner_lent, memory_order_relaxed) || pid == own_pid();
+}
+
+int owner_before(void)
+{
+    return before;
 }
 
 void owner_lends(void)

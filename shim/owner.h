@@ -21,6 +21,10 @@ bool owner_init(void (*adopt)(void));
  */
 bool owner_here(void);
 
+/* The owner that this process had its memory from, by fork; 0 when it was its own from the start.
+ */
+int owner_before(void);
+
 /*
  * From now on somebody may run in this memory who is not this process: vfork, or clone with
  * CLONE_VM. owner_here asks for the pid each time from then on. Any thread, any signal handler.

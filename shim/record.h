@@ -14,9 +14,16 @@
 #include "judge.h"
 #include "slots.h"
 
+/* Some descriptors: as many as a report has room for. */
+struct fds {
+    int count;
+    int at[8];
+};
+
 /* A leaked socket, as it was when it was judged. */
 struct leak {
     int fd;
+    struct fds copies; /* the other descriptors of the same socket */
     uint8_t state;
     enum leak_class class;
     enum how how;
@@ -36,11 +43,13 @@ struct leak {
 enum record_type {
     RECORD_LEAK,          /* leak */
     RECORD_REAP,          /* leak, why, error, fate */
-    RECORD_RESCUE,        /* wanted, leak (the first of leaks), reaped, waited_ms, error */
+    RECORD_RESCUE,        /* wanted, leak (the first of leaks), buried, waited_ms, error */
     RECORD_BIND_CONFLICT, /* wanted, leak (the first of leaks), or else holder */
+    RECORD_LATE_CLOSE,    /* leak, as far as it is remembered; reaped: a tombstone was closed */
+    RECORD_SUMMARY,       /* nothing but the totals */
 };
 
-enum reap_why { WHY_GRACE, WHY_DEAD };
+enum reap_why { WHY_GRACE, WHY_DEAD, WHY_PORT };
 
 struct record {
     enum record_type type;
@@ -49,10 +58,12 @@ struct record {
     int leaks;  /* leaked sockets of this process that hold the port */
     int fresh;  /* how many of the leaks were never told before */
     int reaped; /* how many of them were reaped */
+    struct fds buried;
     uint32_t waited_ms;
     struct endpoint wanted;
     struct holder holder;
     struct leak leak;
+    site_t asked_at; /* where bind was called */
     enum fate fate;
 };
 

@@ -3,35 +3,46 @@
 
 #include <fcntl.h>
 #include <linux/stat.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 
+#include "json.h"
 #include "kernel.h"
+#include "owner.h"
+#include "prose.h"
 #include "raw.h"
 #include "signals.h"
+#include "sites.h"
 #include "text.h"
 
-enum { RECORD_SIZE = 4096, PORTS_REMEMBERED = 16 };
+enum { LINE_SIZE = 65536, PORTS_REMEMBERED = 16, LEAKS_REMEMBERED = 256 };
 
 static const struct options *rules;
 static char comm[16]; /* TASK_COMM_LEN */
+static int opener;    /* who had what this process inherited over fork */
 
 /* Which file standard error was at the start; ino 0: none. */
 static struct statx stderr_at_start;
 
-static struct {
-    uint32_t leaked;
-    uint32_t reaped;
-    uint32_t unwritten;
-} counts;
+/* What sites.c does not know. */
+static struct totals counts;
 
 /* How often each port was wanted in vain. */
 static struct {
     struct endpoint wanted;
     uint32_t times;
 } conflicts[PORTS_REMEMBERED];
+
+/* The ends of what was told last, for a late close: its tombstone has none. */
+static struct {
+    int fd;
+    uint32_t cookie;
+    struct endpoint local;
+    struct endpoint peer;
+} remembered[LEAKS_REMEMBERED];
+static uint32_t remembered_end;
 
 static bool stat_of(int fd, struct statx *stat)
 {
@@ -100,31 +111,21 @@ static void tell_lost_output(void)
 static void write_out(const struct text *text)
 {
     if (!rules->output[0]) {
-        counts.unwritten += !write_stderr(text);
+        counts.lost += !write_stderr(text);
         return;
     }
     if (write_file(rules->output, text))
         return;
-    counts.unwritten++;
+    counts.lost++;
     tell_lost_output();
-}
-
-static struct text begin(char *buffer, size_t size)
-{
-    struct text text = text_in(buffer, size);
-    text_add(&text, "closewait: ");
-    text_add(&text, comm);
-    text_add(&text, "[");
-    text_add_uint(&text, (uint64_t)raw0(SYS_getpid));
-    text_add(&text, "]: ");
-    return text;
 }
 
 /* On a thread of the host's: a SIGPIPE of ours is taken back before it is delivered. */
 void report_complain(const char *what)
 {
     char buffer[512];
-    struct text text = begin(buffer, sizeof(buffer) - 1);
+    struct text text = text_in(buffer, sizeof(buffer) - 1);
+    prose_begin(&text, comm, (int)raw0(SYS_getpid));
     text_add(&text, what);
     buffer[text.len++] = '\n';
     const uint64_t mask = signals_block();
@@ -138,243 +139,162 @@ void report_complain(const char *what)
     signals_restore(mask);
 }
 
-static void add_count(struct text *text, uint64_t number, const char *one, const char *many)
+static void remember(const struct leak *leak)
 {
-    text_add_uint(text, number);
-    text_add(text, " ");
-    text_add(text, number == 1 ? one : many);
+    const uint32_t place = remembered_end++ % LEAKS_REMEMBERED;
+    remembered[place].fd = leak->fd;
+    remembered[place].cookie = (uint32_t)leak->cookie;
+    remembered[place].local = leak->local;
+    remembered[place].peer = leak->peer;
 }
 
-static void add_ends(struct text *text, const struct leak *leak)
+static void recall(struct leak *leak)
 {
-    text_add(text, "fd ");
-    text_add_uint(text, (uint64_t)leak->fd);
-    text_add(text, "  ");
-    text_add_endpoint(text, &leak->local);
-    text_add(text, " -> ");
-    text_add_endpoint(text, &leak->peer);
-}
-
-static void add_state(struct text *text, const struct leak *leak)
-{
-    if (leak->state == TCP_CLOSE_WAIT) {
-        text_add(text, "  CLOSE_WAIT: the peer closed ");
-        text_add_duration(text, leak->gone_ms);
-        text_add(text, " ago, the program never did\n");
-    } else {
-        text_add(text, "  CLOSE: the connection has been over for ");
-        text_add_duration(text, leak->gone_ms);
-        text_add(text, ", the program still holds it\n");
-    }
-}
-
-static void add_class(struct text *text, const struct leak *leak)
-{
-    static const char *const classes[] = {
-        [CLASS_NONE] = "",
-        [CLASS_EOF_IGNORED] = "eof-ignored (it read the end of stream and went on)",
-        [CLASS_EOF_UNREAD] = "eof-unread (it has not read since)",
-        [CLASS_DATA_UNREAD] = "data-unread (bytes lie unread before the end of stream)",
-        [CLASS_RESET_IGNORED] = "reset-ignored (reset, timed out or shut down)",
-    };
-    text_add(text, "    class ");
-    text_add(text, classes[leak->class]);
-    text_add(text, "; ");
-    text_add_uint(text, leak->unread_bytes);
-    text_add(text, " bytes unread, ");
-    text_add_uint(text, leak->unsent_bytes);
-    text_add(text, " unsent\n");
-}
-
-static void add_origin(struct text *text, const struct leak *leak)
-{
-    static const char *const ways[] = {
-        [HOW_CONNECT] = "opened by connect ",
-        [HOW_ACCEPT] = "opened by accept ",
-        [HOW_INHERITED] = "inherited over fork, or over exec without FD_CLOEXEC; first seen ",
-        [HOW_RECEIVED] = "received from another process (SCM_RIGHTS) ",
-    };
-    text_add(text, "    ");
-    text_add(text, ways[leak->how]);
-    text_add_duration(text, leak->open_ms);
-    text_add(text, " ago\n");
-}
-
-static void add_advice(struct text *text, const struct leak *leak)
-{
-    text_add(text, "    close(");
-    text_add_uint(text, (uint64_t)leak->fd);
-    text_add(text, leak->state == TCP_CLOSE_WAIT ? ") when the peer closes" : ") it");
-    if (leak->class == CLASS_DATA_UNREAD)
-        text_add(text, "; never closed for the program while bytes are unread\n");
-    else if (leak->error)
-        text_add(text, "; not closed for the program before it has read the error\n");
-    else
-        text_add(text, rules->action == ACTION_LOG ? ", or run with action=close\n" : "\n");
-}
-
-static void add_leak_body(struct text *text, const struct leak *leak)
-{
-    add_class(text, leak);
-    add_origin(text, leak);
-    add_advice(text, leak);
-}
-
-static void add_leak(struct text *text, const struct record *record)
-{
-    text_add(text, "leak: ");
-    add_ends(text, &record->leak);
-    add_state(text, &record->leak);
-    add_leak_body(text, &record->leak);
-}
-
-static void add_reap(struct text *text, const struct record *record)
-{
-    static const char *const fates[] = {
-        [FATE_UNKNOWN] = "closed; the kernel could not be asked what became of it",
-        [FATE_GONE] = "closed, and the connection is gone",
-        [FATE_CLOSING] = "closed, the peer has yet to acknowledge",
-        [FATE_HELD] = "closed here, but another descriptor or process still holds the connection",
-    };
-    text_add(text, "reap: ");
-    add_ends(text, &record->leak);
-    text_add(text, record->why == WHY_DEAD ? "  dead for " : "  leaked for ");
-    text_add_duration(text, record->leak.gone_ms);
-    text_add(text, ": ");
-    if (record->error) {
-        text_add(text, "could not be closed (errno ");
-        text_add_uint(text, (uint64_t)record->error);
-        text_add(text, ")\n");
-        return;
-    }
-    text_add(text, fates[record->fate]);
-    text_add(text, "\n");
-}
-
-static void add_more(struct text *text, int more)
-{
-    if (more <= 0)
-        return;
-    text_add(text, "    and ");
-    add_count(text, (uint64_t)more, "more leaked socket holds", "more leaked sockets hold");
-    text_add(text, " the port\n");
-}
-
-static void add_rescue(struct text *text, const struct record *record)
-{
-    text_add(text, "rescue: bind to ");
-    text_add_endpoint(text, &record->wanted);
-    text_add(text, " met a leaked socket of this program, which was closed for it; bind ");
-    text_add(text, record->error ? "still fails after " : "works after ");
-    text_add_uint(text, record->waited_ms);
-    text_add(text, " ms\n    ");
-    add_ends(text, &record->leak);
-    add_state(text, &record->leak);
-    add_leak_body(text, &record->leak);
-    add_more(text, record->leaks - 1);
-}
-
-/* Who is in the way, when it is not a leak. Only what was proven is said of anybody. */
-static void add_holder(struct text *text, const struct holder *holder)
-{
-    static const char *const states[] = {
-        [TCP_ESTABLISHED] = "a live connection",
-        [TCP_CLOSE_WAIT] = "a socket in CLOSE_WAIT",
-        [TCP_LISTEN] = "a listening socket",
-        [TCP_CLOSING + 1] = NULL,
-    };
-    const bool named = holder->state <= TCP_CLOSING && states[holder->state];
-    const char *socket = named ? states[holder->state] : "a socket";
-    switch (holder->kind) {
-    case HOLDER_SELF:
-        text_add(text, "this program itself holds the port, with ");
-        text_add(text, socket);
-        text_add(text, " that is not leaked\n");
-        return;
-    case HOLDER_OTHER:
-        text_add(text, "another process holds the port, with ");
-        text_add(text, socket);
-        text_add(text, "\n    not this program's doing; find the process with: ss -tanp\n");
-        return;
-    case HOLDER_TIME_WAIT:
-        text_add(text, "the port is in TIME_WAIT for ");
-        text_add_duration(text, holder->left_ms);
-        text_add(text, " more: the side that closes first waits\n"
-                       "    no process holds it; had both sockets set SO_REUSEADDR, the one that "
-                       "closed and this one, bind would work\n");
-        return;
-    case HOLDER_CLOSING:
-        text_add(text, "a closed connection holds the port until its peer acknowledges\n");
-        return;
-    case HOLDER_UNKNOWN:
-        break;
-    }
-    text_add(text, "who holds the port is not known; no leaked socket of this program does\n");
-}
-
-static void add_conflict(struct text *text, const struct record *record)
-{
-    text_add(text, "bind to ");
-    text_add_endpoint(text, &record->wanted);
-    text_add(text, " failed, address already in use: ");
-    if (record->leaks == 0) {
-        add_holder(text, &record->holder);
-        return;
-    }
-    text_add(text, "this program still holds the port\n    ");
-    add_ends(text, &record->leak);
-    add_state(text, &record->leak);
-    add_leak_body(text, &record->leak);
-    add_more(text, record->leaks - 1);
-}
-
-bool report_count(const struct record *record)
-{
-    counts.leaked += (uint32_t)record->fresh;
-    counts.reaped += (uint32_t)record->reaped;
-    if (record->type != RECORD_BIND_CONFLICT)
-        return true;
-    for (int i = 0; i < PORTS_REMEMBERED; i++) {
-        if (conflicts[i].times && !endpoint_equal(&conflicts[i].wanted, &record->wanted))
+    for (int i = 0; i < LEAKS_REMEMBERED; i++) {
+        if (remembered[i].fd != leak->fd || remembered[i].cookie != (uint32_t)leak->cookie)
             continue;
-        conflicts[i].wanted = record->wanted;
+        leak->local = remembered[i].local;
+        leak->peer = remembered[i].peer;
+    }
+}
+
+/* A program that tries its port again and again is answered at the 1st, 2nd, 4th, 8th, ... time. */
+static bool is_new_conflict(const struct endpoint *wanted)
+{
+    for (int i = 0; i < PORTS_REMEMBERED; i++) {
+        if (conflicts[i].times && !endpoint_equal(&conflicts[i].wanted, wanted))
+            continue;
+        conflicts[i].wanted = *wanted;
         const uint32_t times = ++conflicts[i].times;
         return (times & (times - 1)) == 0;
     }
     return false;
 }
 
-void report_tell(const struct record *record)
+static void begin(const struct record *record, struct told *told)
 {
-    static void (*const adders[])(struct text *, const struct record *) = {
-        [RECORD_LEAK] = add_leak,
-        [RECORD_REAP] = add_reap,
-        [RECORD_RESCUE] = add_rescue,
-        [RECORD_BIND_CONFLICT] = add_conflict,
+    struct timespec now = {0};
+    raw2(SYS_clock_gettime, CLOCK_REALTIME, (long)&now);
+    *told = (struct told){
+        .record = record,
+        .time_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000,
+        .pid = (int)raw0(SYS_getpid),
+        .opener = opener,
+        .comm = comm,
+        .action = rules->action,
     };
-    char buffer[RECORD_SIZE];
-    struct text text = begin(buffer, sizeof(buffer));
-    adders[record->type](&text, record);
+}
+
+bool report_count(struct record *record, struct told *told)
+{
+    begin(record, told);
+    counts.leaked += (uint32_t)record->fresh;
+    if (record->type == RECORD_LATE_CLOSE) {
+        recall(&record->leak);
+        counts.late++;
+    } else {
+        counts.reaped += (uint32_t)record->reaped;
+        if (record->leaks > 0)
+            remember(&record->leak);
+    }
+    const bool news = sites_count(told, rules->format);
+    return news && (record->type != RECORD_BIND_CONFLICT || is_new_conflict(&record->wanted));
+}
+
+bool report_pending(struct record *record, struct told *told)
+{
+    begin(record, told);
+    return sites_pending(record, told);
+}
+
+bool report_owes(void)
+{
+    return sites_owe();
+}
+
+void report_released(site_t site)
+{
+    sites_released(site);
+}
+
+void report_suppressed(void)
+{
+    counts.suppressed++;
+}
+
+/* The errand that tells is one at a time: what it needs of memory is here and not on its stack. */
+static char line[LINE_SIZE];
+static struct frame frames[4][DEPOT_FRAMES];
+static char build_ids[4][DEPOT_FRAMES][2 * MODULE_ID_SIZE + 1];
+
+static void write_build_id(const struct module *module, char *id)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (int i = 0; i < module->id_size; i++) {
+        *id++ = digits[module->id[i] >> 4];
+        *id++ = digits[module->id[i] & 15];
+    }
+    *id = '\0';
+}
+
+static struct trace trace_of(site_t site, int which)
+{
+    struct place places[DEPOT_FRAMES];
+    const int count = depot_get(site, places);
+    for (int i = 0; i < count; i++) {
+        const struct module *module = modules_of(places[i].module);
+        frames[which][i] = (struct frame){.offset = places[i].address};
+        if (!module)
+            continue;
+        write_build_id(module, build_ids[which][i]);
+        frames[which][i].module = module->path;
+        frames[which][i].build_id = build_ids[which][i];
+    }
+    return (struct trace){.frames = frames[which], .count = count};
+}
+
+static void put_into_words(struct text *text, const struct told *told)
+{
+    if (rules->format == FORMAT_JSON)
+        json_add(text, told);
+    else
+        prose_add(text, told);
+}
+
+/* What is too long for a line is told without its stacks: half an object is none. */
+static void write_told(struct told *told)
+{
+    struct text text = text_in(line, sizeof(line));
+    put_into_words(&text, told);
+    if (text.cut) {
+        told->opened.count = told->eof.count = told->last.count = told->asked.count = 0;
+        text = text_in(line, sizeof(line));
+        put_into_words(&text, told);
+    }
     write_out(&text);
+}
+
+void report_tell(struct told *told)
+{
+    const struct record *record = told->record;
+    told->opened = trace_of(record->leak.opened_at, 0);
+    told->eof = trace_of(record->leak.eof_at, 1);
+    told->last = trace_of(record->leak.last_at, 2);
+    told->asked = trace_of(record->asked_at, 3);
+    write_told(told);
 }
 
 void report_summary(void)
 {
-    const uint32_t lost = record_lost() + counts.unwritten;
-    if (counts.leaked + counts.reaped + lost == 0)
-        return;
-    char buffer[512];
-    struct text text = begin(buffer, sizeof(buffer));
-    text_add(&text, "summary: ");
-    add_count(&text, counts.leaked, "socket leaked, ", "sockets leaked, ");
-    text_add_uint(&text, counts.reaped);
-    text_add(&text, " reaped");
-    if (lost) {
-        text_add(&text, ", ");
-        add_count(&text, lost, "report lost", "reports lost");
-    }
-    text_add(&text, "\n");
-    write_out(&text);
+    const struct record record = {.type = RECORD_SUMMARY};
+    struct told told;
+    begin(&record, &told);
+    told.totals = counts;
+    told.totals.lost += record_lost();
+    told.totals.stackless = depot_refused();
+    sites_sum(&told.totals);
+    if (counts.leaked + counts.reaped + counts.suppressed + told.totals.lost > 0)
+        write_told(&told);
 }
 
 void report_retirement(enum retirement why)
@@ -390,4 +310,7 @@ void report_adopt(void)
 {
     memset(&counts, 0, sizeof(counts));
     memset(conflicts, 0, sizeof(conflicts));
+    memset(remembered, 0, sizeof(remembered));
+    opener = owner_before();
+    sites_adopt();
 }

@@ -1,5 +1,6 @@
 /*
- * Records to text, and text to where the options say. The watcher's, except where noted.
+ * Where records go: counted, put into words or JSON, and written to where the options say. The
+ * watcher's, except where noted.
  */
 #ifndef CLOSEWAIT_REPORT_H
 #define CLOSEWAIT_REPORT_H
@@ -7,6 +8,7 @@
 #include "options.h"
 #include "record.h"
 #include "retirement.h"
+#include "told.h"
 
 /*
  * Remembers who this process is and which file standard error is, so that a file of the program's
@@ -21,13 +23,23 @@ void report_start(const struct options *options);
 void report_complain(const char *what);
 
 /*
- * Counts a record for the summary. False when it is not worth telling: a program that tries its
- * port again and again is answered at the 1st, 2nd, 4th, 8th, ... time.
+ * Counts a record, which stays valid, for its site and the summary, and begins to fill in told.
+ * False when it gets no line: it is not news, or there were too many in this second.
  */
-bool report_count(const struct record *record);
+bool report_count(struct record *record, struct told *told);
+
+/* The latest leak of a site that got no line when it was counted; false when there is none. */
+bool report_pending(struct record *record, struct told *told);
+bool report_owes(void);
+
+/* A leak that was told is none any more. */
+void report_released(site_t site);
+
+/* A leak that a pattern of the option suppress matches. */
+void report_suppressed(void);
 
 /* Writes one record, in one write(2). */
-void report_tell(const struct record *record);
+void report_tell(struct told *told);
 
 /* Writes the summary; nothing when nothing leaked. */
 void report_summary(void);

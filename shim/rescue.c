@@ -12,6 +12,7 @@
 #include "reap.h"
 #include "record.h"
 #include "signals.h"
+#include "stack.h"
 #include "watch.h"
 
 enum { PATIENCE_MS = 1000, FIRST_PAUSE_MS = 1, LONGEST_PAUSE_MS = 50 };
@@ -80,6 +81,8 @@ static void reap(int fd, struct slot *slot, const struct options *options, struc
     const bool buried = look_at_wanted(fd, slot, options, &look) && is_leak(&look) &&
                         look.ruling.reap && reap_bury(fd, look.leak.cookie) == 0;
     record->reaped += buried;
+    if (buried && record->buried.count < (int)(sizeof(record->buried.at) / sizeof(int)))
+        record->buried.at[record->buried.count++] = fd;
     slot_release(slot, buried ? SLOT_BURIED : SLOT_LIVE, 0);
 }
 
@@ -118,7 +121,7 @@ static int bind_patiently(int fd, const struct sockaddr *addr, socklen_t len, ui
     return ret;
 }
 
-int rescue_bind(int fd, const struct sockaddr *addr, socklen_t len)
+int rescue_bind(int fd, const struct sockaddr *addr, socklen_t len, struct caller caller)
 {
     const struct options *options = atomic_load_explicit(&rules, memory_order_acquire);
     struct record record = {.type = RECORD_BIND_CONFLICT, .wanted = endpoint_of(addr, len)};
@@ -128,6 +131,8 @@ int rescue_bind(int fd, const struct sockaddr *addr, socklen_t len)
     }
     int ret = -1;
     record.error = EADDRINUSE;
+    record.why = WHY_PORT;
+    record.asked_at = stack_site(caller);
     struct holders holders = {0};
     each_holder(options, &record, &holders, count);
     if (holders.reapable > 0 && holders.others == 0)

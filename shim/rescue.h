@@ -4,6 +4,7 @@
 #ifndef CLOSEWAIT_RESCUE_H
 #define CLOSEWAIT_RESCUE_H
 
+#include "caller.h"
 #include "calls_types.h"
 #include "options.h"
 
@@ -16,6 +17,6 @@ void rescue_start(const struct options *options);
  * FIN takes, at most a second. Posts what it found and did. Returns what bind returns, with errno
  * EADDRINUSE when that is -1. Any thread, any signal handler.
  */
-int rescue_bind(int fd, const struct sockaddr *addr, socklen_t len);
+int rescue_bind(int fd, const struct sockaddr *addr, socklen_t len, struct caller caller);
 
 #endif

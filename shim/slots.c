@@ -115,16 +115,11 @@ static uint32_t move(struct slot *slot, uint32_t next)
     }
 }
 
-static uint32_t vacate(struct slot *slot)
+uint32_t slot_vacate(struct slot *slot)
 {
     if (!slot || slot_state(atomic_load(&slot->word)) == SLOT_FREE)
         return SLOT_FREE;
     return move(slot, SLOT_FREE);
-}
-
-void slot_vacate(struct slot *slot)
-{
-    vacate(slot);
 }
 
 static unsigned class_of(int fd)
@@ -148,7 +143,7 @@ static void departed(unsigned class)
 uint32_t slot_depart(int fd)
 {
     depart(class_of(fd));
-    return vacate(slot_of(fd));
+    return slot_vacate(slot_of(fd));
 }
 
 void slot_departed(int fd)

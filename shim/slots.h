@@ -110,8 +110,8 @@ uint32_t slot_word(struct slot *slot);
 /* The first descriptor >= fd whose slot is not FREE, -1 after the last. */
 int slots_next(int fd);
 
-/* From any state to FREE. Waits while the slot is claimed. */
-void slot_vacate(struct slot *slot);
+/* From any state to FREE. Waits while the slot is claimed. Returns the word that it had. */
+uint32_t slot_vacate(struct slot *slot);
 
 /*
  * Around the real call of a hook after which fd, or any number, may mean something else. depart

@@ -68,9 +68,9 @@ void text_add_duration(struct text *text, uint64_t ms)
     }
 }
 
-static void add_hex(struct text *text, unsigned number)
+void text_add_hex(struct text *text, uint64_t number)
 {
-    char digits[8];
+    char digits[16];
     size_t at = sizeof(digits);
     do {
         digits[--at] = "0123456789abcdef"[number % 16];
@@ -112,7 +112,7 @@ static void add_ip6(struct text *text, const uint8_t *ip)
         }
         if (i > 0 && i != zeros_at + zeros)
             text_add(text, ":");
-        add_hex(text, group[i]);
+        text_add_hex(text, group[i]);
     }
 }
 

@@ -25,6 +25,7 @@ struct text text_in(char *buffer, size_t size);
 void text_add(struct text *text, const char *string);
 void text_add_bytes(struct text *text, const char *bytes, size_t len);
 void text_add_uint(struct text *text, uint64_t number);
+void text_add_hex(struct text *text, uint64_t number); /* without 0x, in lower case */
 
 /* "0.4 s", "5.0 s", "59.9 s", "3m10s", "2h05m", "4d07h". */
 void text_add_duration(struct text *text, uint64_t ms);

@@ -15,6 +15,7 @@
 #include "kernel.h"
 #include "owner.h"
 #include "raw.h"
+#include "record.h"
 #include "signals.h"
 #include "slots.h"
 #include "stack.h"
@@ -46,13 +47,28 @@ static enum slot_state state_of(int fd)
     return slot_state(slot_word(slot_of(fd)));
 }
 
+/* What is known of fd, before its slot is vacated. */
+static struct departure from(int fd)
+{
+    struct slot *slot = slot_of(fd);
+    if (!slot)
+        return (struct departure){.fd = fd};
+    return (struct departure){
+        .fd = fd,
+        .cookie = atomic_load_explicit(&slot->cookie, memory_order_relaxed),
+        .gone_cs = atomic_load_explicit(&slot->gone_cs, memory_order_relaxed),
+        .opened_at = load_site(&slot->opened_at),
+    };
+}
+
 struct departure track_leave(int fd)
 {
     if (!on())
         return (struct departure){.fd = -1};
-    struct slot *slot = slot_of(fd);
-    const uint32_t cookie = slot ? atomic_load_explicit(&slot->cookie, memory_order_relaxed) : 0;
-    return (struct departure){.fd = fd, .word = slot_depart(fd), .cookie = cookie, .counted = true};
+    struct departure left = from(fd);
+    left.word = slot_depart(fd);
+    left.counted = true;
+    return left;
 }
 
 struct departure track_replace(int from, int fd)
@@ -79,13 +95,36 @@ static void stay(struct departure left)
     signals_restore(mask);
 }
 
-void track_left(struct departure left, bool gone)
+/* What was told, or reaped, is closed by the program after all: the report was too early. */
+static bool is_late(uint32_t word)
+{
+    return slot_state(word) == SLOT_BURIED || (slot_state(word) != SLOT_FREE && (word & SLOT_TOLD));
+}
+
+static void post_late_close(struct departure left)
+{
+    record_post(&(struct record){
+        .type = RECORD_LATE_CLOSE,
+        .reaped = slot_state(left.word) == SLOT_BURIED,
+        .leak = {.fd = left.fd,
+                 .cookie = left.cookie,
+                 .how = slot_how(left.word),
+                 .gone_ms = clock_age_ms(left.gone_cs, clock_ms()),
+                 .opened_at = left.opened_at},
+    });
+}
+
+bool track_left(struct departure left, bool gone)
 {
     if (!left.counted)
-        return;
+        return false;
     if (!gone)
         stay(left);
     slot_departed(left.fd);
+    if (!gone || !is_late(left.word))
+        return false;
+    post_late_close(left);
+    return true;
 }
 
 bool track_leave_range(unsigned int first, unsigned int last, unsigned int flags)
@@ -94,8 +133,12 @@ bool track_leave_range(unsigned int first, unsigned int last, unsigned int flags
         return false;
     slots_depart();
     for (int fd = slots_next((int)first); fd >= 0 && (unsigned int)fd <= last;
-         fd = slots_next(fd + 1))
-        slot_vacate(slot_of(fd));
+         fd = slots_next(fd + 1)) {
+        struct departure left = from(fd);
+        left.word = slot_vacate(slot_of(fd));
+        if (is_late(left.word))
+            post_late_close(left);
+    }
     return true;
 }
 

@@ -43,19 +43,22 @@ bool track_eof_each(int fd, const struct mmsghdr *msgs, int count, struct caller
 
 /*
  * Around a call after which a number may mean something else: leave before it, left after it.
- * gone is false when the call failed and the number is what it was.
+ * gone is false when the call failed and the number is what it was. left returns true when there is
+ * something to tell: a leak that was reported has been closed.
  */
 struct departure {
     int fd;
     uint32_t word;   /* what the slot said */
     uint32_t cookie; /* and which socket it was, 0 when that was not known */
+    uint32_t gone_cs;
+    uint16_t opened_at;
     bool counted;
 };
 
 struct departure track_leave(int fd);
 struct departure track_leave_stream(FILE *stream);
 struct departure track_replace(int from, int fd); /* of dup2: nothing when both are one */
-void track_left(struct departure left, bool gone);
+bool track_left(struct departure left, bool gone);
 
 /* The same for close_range and closefrom. False when the kernel will refuse, or close nothing. */
 bool track_leave_range(unsigned int first, unsigned int last, unsigned int flags);

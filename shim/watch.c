@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 
 #include "clock.h"
+#include "kernel.h"
 #include "look.h"
 #include "owner.h"
 #include "raw.h"
@@ -18,6 +19,7 @@
 #include "record.h"
 #include "report.h"
 #include "signals.h"
+#include "sites.h"
 #include "slots.h"
 #include "thread.h"
 
@@ -101,41 +103,58 @@ static bool told_by_copy(int fd, uint64_t cookie)
     return false;
 }
 
+/* A record on its way to where it is told. */
+struct telling {
+    struct record record;
+    struct told told;
+};
+
 /* Asks what only the kernel knows by now, and tells: both need descriptors. */
 static void run_tell(void *with)
 {
-    struct record *record = with;
+    struct telling *telling = with;
+    struct record *record = &telling->record;
     const struct leak *leak = &record->leak;
     if (record->type == RECORD_BIND_CONFLICT && record->leaks == 0)
         record->holder = diag_holder(&record->wanted);
     if (record->type == RECORD_REAP && record->error == 0)
         record->fate = record->why == WHY_DEAD ? FATE_GONE
                                                : diag_fate(&leak->local, &leak->peer, leak->cookie);
-    report_tell(record);
+    report_tell(&telling->told);
 }
 
-static void tell(struct record *record)
+static void tell(const struct record *record)
 {
-    if (report_count(record))
-        thread_apart(run_tell, record);
+    struct telling telling = {.record = *record};
+    if (report_count(&telling.record, &telling.told))
+        thread_apart(run_tell, &telling);
+}
+
+static void note_copies(struct leak *leak)
+{
+    const int room = (int)(sizeof(leak->copies.at) / sizeof(leak->copies.at[0]));
+    for (int fd = slots_next(0); fd >= 0 && leak->copies.count < room; fd = slots_next(fd + 1)) {
+        struct slot *slot = slot_of(fd);
+        if (fd != leak->fd && slot_state(slot_word(slot)) == SLOT_LIVE &&
+            kernel_cookie(fd) == leak->cookie)
+            leak->copies.at[leak->copies.count++] = fd;
+    }
 }
 
 static void tell_leak(const struct leak *leak)
 {
-    struct record record = {.type = RECORD_LEAK, .leak = *leak, .leaks = 1, .fresh = 1};
-    tell(&record);
+    tell(&(struct record){.type = RECORD_LEAK, .leak = *leak, .leaks = 1, .fresh = 1});
 }
 
 static void tell_reap(const struct look *look, int error)
 {
-    struct record record = {
+    tell(&(struct record){
         .type = RECORD_REAP,
         .why = look->ruling.verdict == VERDICT_DEAD ? WHY_DEAD : WHY_GRACE,
         .leak = look->leak,
         .error = error,
         .reaped = error == 0,
-    };
-    tell(&record);
+    });
 }
 
 static void set_due(struct slot *slot, uint32_t ms)
@@ -144,7 +163,7 @@ static void set_due(struct slot *slot, uint32_t ms)
 }
 
 /* What is told again is what was not told before: a failed reap is tried again and told once. */
-static void settle(int fd, struct slot *slot, const struct look *look)
+static void settle(int fd, struct slot *slot, struct look *look)
 {
     const uint32_t before = slot_word(slot);
     const int error = look->ruling.reap ? reap_bury(fd, look->leak.cookie) : 0;
@@ -154,6 +173,8 @@ static void settle(int fd, struct slot *slot, const struct look *look)
     slot_release(slot, buried ? SLOT_BURIED : SLOT_LIVE, SLOT_TOLD);
     const bool told =
         (before & SLOT_TOLD) || ((before & SLOT_COPIED) && told_by_copy(fd, look->leak.cookie));
+    if ((before & SLOT_COPIED) && !told)
+        note_copies(&look->leak);
     if (!told)
         tell_leak(&look->leak);
     if (buried || (error && error != EAGAIN && !told))
@@ -172,8 +193,11 @@ static void attend(int fd, struct slot *slot)
 {
     if (!slot_claim(slot))
         return;
-    struct look look;
+    struct look look = {.leak.opened_at =
+                            atomic_load_explicit(&slot->opened_at, memory_order_relaxed)};
     if (!look_at(fd, slot, rules, &look)) {
+        if (slot_word(slot) & SLOT_TOLD)
+            report_released(look.leak.opened_at);
         slot_release(slot, SLOT_FREE, 0);
         return;
     }
@@ -265,11 +289,26 @@ static uint32_t sweep(void)
     return pause_ms;
 }
 
+static void run_report_tell(void *told)
+{
+    report_tell(told);
+}
+
+/* Its number is free, or means something else: if no copy is left, the leak is over. */
+static bool is_late(const struct record *record)
+{
+    return !told_by_copy(record->leak.fd, record->leak.cookie);
+}
+
 static void tell_posted(void)
 {
     struct record record;
+    struct told told;
     while (!is_leaving() && record_take(&record))
-        tell(&record);
+        if (record.type != RECORD_LATE_CLOSE || is_late(&record))
+            tell(&record);
+    while (!is_leaving() && report_pending(&record, &told))
+        thread_apart(run_report_tell, &told);
 }
 
 static void run_summary(void *unused)
@@ -286,6 +325,11 @@ static void run_retirement(void *unused)
 
 static void finish(void)
 {
+    struct record record;
+    struct told told;
+    sites_finish();
+    while (report_pending(&record, &told))
+        thread_apart(run_report_tell, &told);
     thread_apart(run_summary, NULL);
     atomic_store_explicit(&finished, 1, memory_order_release);
     wake(&finished);
@@ -294,7 +338,9 @@ static void finish(void)
 /* Returns how long to sleep, 0 for until the bell rings. */
 static uint32_t sweep_or_doze(void)
 {
-    const uint32_t pause_ms = sweep();
+    uint32_t pause_ms = sweep();
+    if (report_owes())
+        shorten(&pause_ms, SWEEP_MS);
     if (pause_ms && pause_ms <= SWEEP_MS)
         return pause_ms;
     atomic_store(&dozing, true);

@@ -2,6 +2,7 @@
  * CLOSEWAIT_OPTIONS: what is taken, and the one line that every mistake gets.
  */
 #include <criterion/criterion.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -35,7 +36,8 @@ static const struct {
     const char *text;
     const char *why;
 } bad[] = {
-    {"colour=red", "unknown option 'colour': expected action, grace or output"},
+    {"colour=red", "unknown option 'colour': expected action, grace, output, format, stack, last, "
+                   "suppress or signal"},
     {"action", "action is '': expected log, close-dead or close"},
     {"action=", "action is '': expected log, close-dead or close"},
     {"action=kill", "action is 'kill': expected log, close-dead or close"},
@@ -59,8 +61,17 @@ static const struct {
      "grace is '1s?rm': expected a duration from 1ms to 24h, such as 500ms, 10s or 5m"},
     {"action=0123456789012345678901234567890123456789more",
      "action is '0123456789012345678901234567890123456789...': expected log, close-dead or close"},
-    {"Action=log", "unknown option 'Action': expected action, grace or output"},
-    {"action=log, grace=1s", "unknown option ' grace': expected action, grace or output"},
+    {"format=xml", "format is 'xml': expected text or json"},
+    {"stack=65", "stack is '65': expected a number of frames from 0 to 64"},
+    {"stack=-1", "stack is '-1': expected a number of frames from 0 to 64"},
+    {"stack=", "stack is '': expected a number of frames from 0 to 64"},
+    {"last=yes", "last is 'yes': expected on or off"},
+    {"signal=SIGKILL", "signal is 'SIGKILL': expected a signal's name, such as SIGUSR2, or off"},
+    {"suppress=", "suppress is '': expected the path of a file of patterns"},
+    {"Action=log", "unknown option 'Action': expected action, grace, output, format, stack, last, "
+                   "suppress or signal"},
+    {"action=log, grace=1s", "unknown option ' grace': expected action, grace, output, format, "
+                             "stack, last, suppress or signal"},
 };
 
 Test(options, takes_what_is_right)
@@ -74,6 +85,29 @@ Test(options, takes_what_is_right)
         cr_expect_eq(options.grace_ms, good[i].grace_ms, "%s", good[i].text);
         cr_expect_str_eq(options.output, good[i].output, "%s", good[i].text);
     }
+}
+
+Test(options, knows_how_to_tell_and_what_to_keep)
+{
+    struct options options;
+    char why[256] = "";
+    cr_assert(options_read("", 1, &options, why, sizeof(why)));
+    cr_expect_eq(options.format, FORMAT_TEXT);
+    cr_expect_eq(options.stack, 16);
+    cr_expect_not(options.last);
+    cr_expect_eq(options.signal, 0);
+    cr_expect_str_empty(options.suppress);
+    cr_assert(options_read("format=json,stack=64,last=on,suppress=/a/b,signal=USR2", 1, &options,
+                           why, sizeof(why)),
+              "%s", why);
+    cr_expect_eq(options.format, FORMAT_JSON);
+    cr_expect_eq(options.stack, 64);
+    cr_expect(options.last);
+    cr_expect_eq(options.signal, SIGUSR2);
+    cr_expect_str_eq(options.suppress, "/a/b");
+    cr_assert(options_read("stack=0,signal=SIGHUP", 1, &options, why, sizeof(why)));
+    cr_expect_eq(options.stack, 0);
+    cr_expect_eq(options.signal, SIGHUP);
 }
 
 Test(options, says_what_was_wrong_and_what_would_be_right)

@@ -103,10 +103,9 @@ int in_child(void (*what)(void))
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-/* What must be in the report once. Children note theirs, so it is shared. */
+/* What one line of the report must hold, once. Children note theirs, so it is shared. */
 struct wanted {
-    char start[160]; /* of the line that the rest is in, or after */
-    char then[2][64];
+    char parts[3][160];
     const char *door;
     int is_leak;
 };
@@ -127,7 +126,7 @@ static struct wanted *want(void)
     return &report->wanted[at];
 }
 
-void must_leak(int fd, const char *class, const char *origin)
+void must_leak(int fd, const char *class, const char *how_opened)
 {
     struct sockaddr_in local = {0};
     struct sockaddr_in remote = {0};
@@ -136,28 +135,31 @@ void must_leak(int fd, const char *class, const char *origin)
     must(getpeername(fd, (struct sockaddr *)&remote, &len) == 0);
     struct wanted *wanted = want();
     wanted->is_leak = 1;
-    snprintf(wanted->start, sizeof(wanted->start),
-             "  127.0.0.1:%d -> 127.0.0.1:%d  CLOSE_WAIT: the peer closed ", ntohs(local.sin_port),
-             ntohs(remote.sin_port));
-    snprintf(wanted->then[0], sizeof(wanted->then[0]), "class %s", class);
-    snprintf(wanted->then[1], sizeof(wanted->then[1]), "%s ", origin);
+    snprintf(wanted->parts[0], sizeof(wanted->parts[0]), "{\"type\":\"leak\",");
+    snprintf(wanted->parts[1], sizeof(wanted->parts[1]),
+             "\"class\":\"%s\",\"state\":\"CLOSE_WAIT\",\"local\":\"127.0.0.1:%d\","
+             "\"peer\":\"127.0.0.1:%d\",\"how\":\"%s\",",
+             class, ntohs(local.sin_port), ntohs(remote.sin_port), how_opened);
+    snprintf(wanted->parts[2], sizeof(wanted->parts[2]), "\"open_stack\":[{\"module\":\"/");
 }
 
 void must_tell(pid_t pid, const char *what)
 {
     struct wanted *wanted = want();
-    snprintf(wanted->start, sizeof(wanted->start), "closewait: doors[%d]: %s", (int)pid, what);
+    snprintf(wanted->parts[0], sizeof(wanted->parts[0]), "closewait: doors[%d]: %s", (int)pid,
+             what);
 }
 
 void must_tell_conflict(void)
 {
-    char what[80];
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
     must_fail(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), EADDRINUSE);
     close(fd);
-    snprintf(what, sizeof(what),
-             "bind to 127.0.0.1:%d failed, address already in use: ", ntohs(addr.sin_port));
-    must_tell(getpid(), what);
+    struct wanted *wanted = want();
+    snprintf(wanted->parts[0], sizeof(wanted->parts[0]), "{\"type\":\"bind-conflict\",");
+    snprintf(wanted->parts[1], sizeof(wanted->parts[1]), "\"pid\":%d,", (int)getpid());
+    snprintf(wanted->parts[2], sizeof(wanted->parts[2]), "\"local\":\"127.0.0.1:%d\",",
+             ntohs(addr.sin_port));
 }
 
 static int times(const char *where, const char *text)
@@ -168,19 +170,23 @@ static int times(const char *where, const char *text)
     return n;
 }
 
-/* Once, and the rest of it before the next record begins. */
+static int is_in_line(const char *line, size_t len, const struct wanted *wanted)
+{
+    for (int i = 0; i < 3; i++)
+        if (!memmem(line, len, wanted->parts[i], strlen(wanted->parts[i])))
+            return 0;
+    return 1;
+}
+
 static int is_told(const char *said, const struct wanted *wanted)
 {
-    const char *at = strstr(said, wanted->start);
-    if (!at || times(said, wanted->start) != 1)
-        return 0;
-    const char *end = strstr(at, "\nclosewait: ");
-    for (int i = 0; i < 2; i++) {
-        const char *then = strstr(at, wanted->then[i]);
-        if (!then || (end && then > end))
-            return 0;
+    int n = 0;
+    for (const char *line = said; *line;) {
+        const size_t len = strcspn(line, "\n");
+        n += is_in_line(line, len, wanted);
+        line += len + (line[len] == '\n');
     }
-    return 1;
+    return n == 1;
 }
 
 static int leaks_wanted(void)
@@ -210,7 +216,7 @@ static void read_report(const char *path, char *said, size_t size)
 
 static int check_report(const char *path)
 {
-    static char said[262144];
+    static char said[1 << 20];
     const struct wanted *missing = NULL;
     int tries = 100;
     do {
@@ -218,12 +224,12 @@ static int check_report(const char *path)
         read_report(path, said, sizeof(said));
         missing = untold(said);
     } while (missing && --tries > 0);
-    const int leaks = times(said, "]: leak: ");
+    const int leaks = times(said, "{\"type\":\"leak\"");
     const int wrong = missing || leaks != leaks_wanted();
     printf("%s report: %d of %d leaks\n", wrong ? "not ok" : "ok", leaks, leaks_wanted());
     if (missing)
-        printf("    not told once, of %s: %s ... %s ... %s\n", missing->door, missing->start,
-               missing->then[0], missing->then[1]);
+        printf("    not told once, of %s: %s ... %s ... %s\n", missing->door, missing->parts[0],
+               missing->parts[1], missing->parts[2]);
     return wrong;
 }
 

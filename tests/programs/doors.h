@@ -43,8 +43,8 @@ int eof_read(int fd);
 /* Exit status of what a child does; 128 + n when a signal ended it. */
 int in_child(void (*what)(void));
 
-/* fd stays open, and its leak must be told once: "class eof-unread", "opened by connect". */
-void must_leak(int fd, const char *class, const char *origin);
+/* fd stays open, and its leak must be told once: "class eof-unread", "connect". */
+void must_leak(int fd, const char *class, const char *how_opened);
 
 /* A bind to the listener's port fails here, and the report of this process must say so. */
 void must_tell_conflict(void);

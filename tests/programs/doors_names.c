@@ -75,7 +75,7 @@ static void fork_by_number(void)
     must(state(fd) == SLOT_LIVE);
     close(peer);
     await_fin(fd);
-    must_leak(fd, "eof-unread", "opened by connect");
+    must_leak(fd, "eof-unread", "connect");
 }
 
 void door_syscall(void)
@@ -93,7 +93,7 @@ void door_syscall(void)
     must(syscall(SYS_close_range, fd, fd, 0) == 0 && state(fd) == SLOT_FREE);
     close(copy);
     await_fin(accepted);
-    must_leak(accepted, "eof-unread", "opened by accept");
+    must_leak(accepted, "eof-unread", "accept");
     read_through(number_read);
     read_through(number_readv);
     read_through(number_recvfrom);
@@ -126,7 +126,7 @@ void door___connect(void)
     must(__connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 && state(fd) == SLOT_LIVE);
     close(accept(listener, NULL, NULL));
     await_fin(fd);
-    must_leak(fd, "eof-unread", "opened by connect");
+    must_leak(fd, "eof-unread", "connect");
 }
 
 void door___dup2(void)

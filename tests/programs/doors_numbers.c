@@ -58,7 +58,7 @@ void must_be_copy(int fd, int copy)
     must(slot_word(slot_of(fd)) & SLOT_COPIED);
     close(peer);
     await_fin(fd);
-    must_leak(fd, "eof-unread", "opened by connect");
+    must_leak(fd, "eof-unread", "connect");
 }
 
 void door_dup(void)

@@ -35,7 +35,7 @@ void door_connect(void)
     must_fail(connect(refused, (struct sockaddr *)&closed, sizeof(closed)), ECONNREFUSED);
     must(state(refused) == SLOT_MADE);
     close(refused);
-    must_leak(ended(""), "eof-unread", "opened by connect");
+    must_leak(ended(""), "eof-unread", "connect");
 }
 
 void door_accept(void)
@@ -45,7 +45,7 @@ void door_accept(void)
     close(fd);
     must_fail(accept(fd, NULL, NULL), EBADF);
     await_fin(peer);
-    must_leak(peer, "eof-unread", "opened by accept");
+    must_leak(peer, "eof-unread", "accept");
 }
 
 void door_accept4(void)
@@ -58,7 +58,7 @@ void door_accept4(void)
     close(fd);
     must_fail(accept4(listener, NULL, NULL, -1), EINVAL);
     await_fin(accepted);
-    must_leak(accepted, "eof-unread", "opened by accept");
+    must_leak(accepted, "eof-unread", "accept");
 }
 
 void door_bind(void)

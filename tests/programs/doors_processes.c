@@ -177,7 +177,7 @@ void door_fork(void)
     close(200);
     close(peer);
     await_fin(fd);
-    must_leak(fd, "eof-unread", "opened by connect");
+    must_leak(fd, "eof-unread", "connect");
 }
 
 void door___fork(void)
@@ -203,7 +203,7 @@ void door_vfork(void)
     must(state(fd) == SLOT_LIVE);
     close(peer);
     await_fin(fd);
-    must_leak(fd, "eof-unread", "opened by connect");
+    must_leak(fd, "eof-unread", "connect");
 }
 
 /* Its child, and what that forks, pass through; the parent's table stays as it was. */
@@ -225,7 +225,7 @@ void door__Fork(void)
     must(state(200) == SLOT_LIVE && close(200) == 0 && state(200) == SLOT_FREE);
     close(peer);
     await_fin(fd);
-    must_leak(fd, "eof-unread", "opened by connect");
+    must_leak(fd, "eof-unread", "connect");
 }
 
 void door___vfork(void)
@@ -258,7 +258,7 @@ void door_clone(void)
     must(state(fd) == SLOT_LIVE);
     close(peer);
     await_fin(fd);
-    must_leak(fd, "eof-unread", "opened by connect");
+    must_leak(fd, "eof-unread", "connect");
 }
 
 void door_dlclose(void)

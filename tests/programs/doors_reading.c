@@ -82,7 +82,7 @@ void read_through(ssize_t (*by)(int fd, size_t len))
     must(by(fd, 2) == 2 && !eof_read(fd));
     must(by(fd, 0) == 0 && !eof_read(fd));
     must(by(fd, 2) == 0 && eof_read(fd));
-    must_leak(fd, "eof-ignored", "opened by connect");
+    must_leak(fd, "eof-ignored", "connect");
     const int open = live();
     fcntl(open, F_SETFL, O_NONBLOCK);
     must_fail(by(open, 2), EAGAIN);
@@ -163,7 +163,7 @@ static void pass_through(int by_many)
     close(fd);
     close(peer);
     await_fin(received);
-    must_leak(received, "eof-unread", "received from another process");
+    must_leak(received, "eof-unread", "received");
     close(ends[0]);
     close(ends[1]);
 }

@@ -1,0 +1,37 @@
+/*
+ * What is known of each call site, and which records are worth a line: in words the 1st, 2nd, 4th,
+ * 8th, ... of its site, in JSON each, and never more than LINES a second. What gets no line is
+ * counted all the same, and its site's next line says so. The watcher's.
+ */
+#ifndef CLOSEWAIT_SITES_H
+#define CLOSEWAIT_SITES_H
+
+#include "told.h"
+
+/*
+ * Counts a leak, a reap or a late close for its site and fills in told what is known of that: site,
+ * count, since, site_age_ms. Returns whether it gets a line. Other records are not of a site and
+ * only ask for the line.
+ */
+bool sites_count(struct told *told, enum format format);
+
+/* The latest leak of a site that got no line yet. False when there is none, or no line for it. */
+bool sites_pending(struct record *record, struct told *told);
+
+/* Whether sites_pending will have one; at the exit it then has, whatever the number of lines. */
+bool sites_owe(void);
+void sites_finish(void);
+
+/* A leak of the site is none any more: its number means something else. */
+void sites_released(site_t site);
+
+/* How many the site holds, leaked and neither closed nor reaped. */
+uint32_t sites_held(site_t site);
+
+/* Fills in sites, growing and held. */
+void sites_sum(struct totals *totals);
+
+/* For a forked child that adopts. */
+void sites_adopt(void);
+
+#endif
