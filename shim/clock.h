@@ -35,11 +35,16 @@ static inline uint32_t clock_age_ms(uint32_t then_cs, uint64_t now)
     return age_cs > UINT32_MAX / 10 ? UINT32_MAX : age_cs * 10;
 }
 
+static inline void clock_sleep_us(uint64_t us)
+{
+    const struct timespec wait = {.tv_sec = (time_t)(us / 1000000),
+                                  .tv_nsec = (long)(us % 1000000) * 1000};
+    raw2(SYS_nanosleep, (long)&wait, 0);
+}
+
 static inline void clock_sleep_ms(uint32_t ms)
 {
-    const struct timespec wait = {.tv_sec = (time_t)(ms / 1000),
-                                  .tv_nsec = (long)(ms % 1000) * 1000000};
-    raw2(SYS_nanosleep, (long)&wait, 0);
+    clock_sleep_us((uint64_t)ms * 1000);
 }
 
 #endif

@@ -16,6 +16,7 @@
 
 #include "raw.h"
 #include "text.h"
+#include "thread.h"
 
 struct request {
     struct nlmsghdr header;
@@ -97,7 +98,8 @@ static struct endpoint source_of(const struct inet_diag_msg *msg)
                                         : endpoint_of((const struct sockaddr *)&in6, sizeof(in6));
 }
 
-/* 1 when a descriptor of this process is the socket with that inode, 0 when none is, -1: no /proc.
+/* By the watcher: the first thread may have ended. 1 when a descriptor of this process is the
+ * socket with that inode, 0 when none is, -1: no /proc.
  */
 static int own_inode(uint32_t inode)
 {
@@ -106,8 +108,13 @@ static int own_inode(uint32_t inode)
     text_add(&text, "socket:[");
     text_add_uint(&text, inode);
     text_add(&text, "]");
+    char folder[64];
+    struct text path = text_in(folder, sizeof(folder));
+    text_add(&path, "/proc/self/task/");
+    text_add_uint(&path, (uint64_t)thread_id());
+    text_add(&path, "/fd");
     const long dir =
-        raw4(SYS_openat, AT_FDCWD, (long)"/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+        raw4(SYS_openat, AT_FDCWD, (long)folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (dir < 0)
         return -1;
     int own = 0;

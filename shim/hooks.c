@@ -15,6 +15,7 @@
 #include "number.h"
 #include "owner.h"
 #include "real.h"
+#include "reap.h"
 #include "rescue.h"
 #include "stack.h"
 #include "track.h"
@@ -48,7 +49,9 @@ int socket(int domain, int type, int protocol)
 
 int connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
+    const struct departure left = track_reconnect(fd);
     const int ret = real.connect(fd, addr, len);
+    watch_if(track_left(left, is_dissolved(addr, ret)));
     watch_if(track_connect(fd, addr, ret, caller_here()));
     return ret;
 }
@@ -69,8 +72,10 @@ int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 
 int bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
+    const int before = errno;
     const int ret = real.bind(fd, addr, len);
-    return ret == 0 || errno != EADDRINUSE ? ret : rescue_bind(fd, addr, len, caller_here());
+    return ret == 0 || errno != EADDRINUSE ? ret
+                                           : rescue_bind(fd, addr, len, before, caller_here());
 }
 
 int listen(int fd, int backlog)
@@ -90,11 +95,12 @@ int close(int fd)
 
 int close_range(unsigned int first, unsigned int last, int flags)
 {
-    const bool left = ((unsigned int)flags & CLOSE_RANGE_UNSHARE) && watch_part();
+    const int unshared = (unsigned int)flags & CLOSE_RANGE_UNSHARE ? CLONE_FILES : 0;
+    const bool left = watch_unshare(unshared);
     const bool told = track_leave_range(first, last, (unsigned int)flags);
     const int ret = real.close_range(first, last, flags);
     track_left_range(told);
-    watch_return(left);
+    watch_unshared(unshared, ret, left);
     return ret;
 }
 
@@ -174,7 +180,7 @@ ssize_t read(int fd, void *buf, size_t len)
 {
     const ssize_t n = real.read(fd, buf, len);
     if (n == 0 && len > 0)
-        watch_if(track_eof(fd, caller_here()));
+        watch_if(track_eof(fd, 0, caller_here()));
     return n;
 }
 
@@ -182,7 +188,7 @@ ssize_t readv(int fd, const struct iovec *iov, int n_iov)
 {
     const ssize_t n = real.readv(fd, iov, n_iov);
     if (n == 0 && iov_has_room(iov, n_iov))
-        watch_if(track_eof(fd, caller_here()));
+        watch_if(track_eof(fd, 0, caller_here()));
     return n;
 }
 
@@ -190,7 +196,7 @@ ssize_t recv(int fd, void *buf, size_t len, int flags)
 {
     const ssize_t n = real.recv(fd, buf, len, flags);
     if (n == 0 && len > 0)
-        watch_if(track_eof(fd, caller_here()));
+        watch_if(track_eof(fd, flags, caller_here()));
     return n;
 }
 
@@ -199,7 +205,7 @@ ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *addr
 {
     const ssize_t n = real.recvfrom(fd, buf, len, flags, addr, addr_len);
     if (n == 0 && len > 0)
-        watch_if(track_eof(fd, caller_here()));
+        watch_if(track_eof(fd, flags, caller_here()));
     return n;
 }
 
@@ -207,7 +213,7 @@ ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 {
     const ssize_t n = real.recvmsg(fd, msg, flags);
     if (n == 0 && msg_has_room(msg))
-        watch_if(track_eof(fd, caller_here()));
+        watch_if(track_eof(fd, flags, caller_here()));
     watch_if(track_received(msg, n, caller_here()));
     return n;
 }
@@ -215,7 +221,7 @@ ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 int recvmmsg(int fd, struct mmsghdr *msgs, unsigned int n_msgs, int flags, struct timespec *timeout)
 {
     const int n = real.recvmmsg(fd, msgs, n_msgs, flags, timeout);
-    watch_if(track_eof_each(fd, msgs, n, caller_here()));
+    watch_if(track_eof_each(fd, msgs, n, flags, caller_here()));
     watch_if(track_received_each(msgs, n, caller_here()));
     return n;
 }
@@ -224,7 +230,7 @@ ssize_t splice(int in, loff_t *in_at, int out, loff_t *out_at, size_t len, unsig
 {
     const ssize_t n = real.splice(in, in_at, out, out_at, len, flags);
     if (n == 0 && len > 0)
-        watch_if(track_eof(in, caller_here()));
+        watch_if(track_eof(in, 0, caller_here()));
     return n;
 }
 
@@ -232,7 +238,7 @@ ssize_t __read_chk(int fd, void *buf, size_t len, size_t size)
 {
     const ssize_t n = real.__read_chk(fd, buf, len, size);
     if (n == 0 && len > 0)
-        watch_if(track_eof(fd, caller_here()));
+        watch_if(track_eof(fd, 0, caller_here()));
     return n;
 }
 
@@ -240,7 +246,7 @@ ssize_t __recv_chk(int fd, void *buf, size_t len, size_t size, int flags)
 {
     const ssize_t n = real.__recv_chk(fd, buf, len, size, flags);
     if (n == 0 && len > 0)
-        watch_if(track_eof(fd, caller_here()));
+        watch_if(track_eof(fd, flags, caller_here()));
     return n;
 }
 
@@ -249,13 +255,15 @@ ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t size, int flags, st
 {
     const ssize_t n = real.__recvfrom_chk(fd, buf, len, size, flags, addr, addr_len);
     if (n == 0 && len > 0)
-        watch_if(track_eof(fd, caller_here()));
+        watch_if(track_eof(fd, flags, caller_here()));
     return n;
 }
 
 pid_t fork(void)
 {
+    reap_pause();
     const pid_t pid = real.fork();
+    reap_resume();
     if (pid == 0)
         owner_here();
     return pid;
@@ -264,7 +272,9 @@ pid_t fork(void)
 pid_t _Fork(void)
 {
     owner_clones(0);
+    reap_pause();
     const pid_t pid = real._Fork();
+    reap_resume();
     if (pid != 0)
         owner_cloned(0);
     return pid;
@@ -350,15 +360,15 @@ void quick_exit(int status)
 
 int unshare(int flags)
 {
-    const bool left = flags & CLONE_FILES ? watch_part() : watch_leave();
+    const bool left = watch_unshare(flags);
     const int ret = real.unshare(flags);
-    watch_return(left);
+    watch_unshared(flags, ret, left);
     return ret;
 }
 
 int prctl(int option, long a, long b, long c, long d)
 {
-    if (option == PR_SET_SECCOMP && (a == SECCOMP_MODE_STRICT || a == SECCOMP_MODE_FILTER))
+    if (option == PR_SET_SECCOMP && (a == SECCOMP_MODE_STRICT || (a == SECCOMP_MODE_FILTER && b)))
         watch_retire(RETIRED_FILTER);
     return real.prctl(option, a, b, c, d);
 }

@@ -15,6 +15,7 @@
 #include "owner.h"
 #include "raw.h"
 #include "real.h"
+#include "reap.h"
 #include "record.h"
 #include "report.h"
 #include "rescue.h"
@@ -91,6 +92,7 @@ static bool read_options(void)
 static void adopt(void)
 {
     slots_adopt();
+    reap_adopt();
     record_adopt();
     report_adopt();
     watch_adopt();

@@ -10,18 +10,19 @@
 #include <sys/syscall.h>
 
 #include "owner.h"
+#include "reap.h"
 #include "rescue.h"
 #include "track.h"
 #include "watch.h"
 
-/* Forbids itself system calls, ours among them. */
+/* Forbids itself system calls, ours among them. Without a filter it only asks whether it could. */
 static bool filters(long nr, const long *args)
 {
     if (nr == SYS_prctl)
         return args[0] == PR_SET_SECCOMP &&
-               (args[1] == SECCOMP_MODE_STRICT || args[1] == SECCOMP_MODE_FILTER);
+               (args[1] == SECCOMP_MODE_STRICT || (args[1] == SECCOMP_MODE_FILTER && args[2]));
     return nr == SYS_seccomp &&
-           (args[0] == SECCOMP_SET_MODE_STRICT || args[0] == SECCOMP_SET_MODE_FILTER);
+           (args[0] == SECCOMP_SET_MODE_STRICT || (args[0] == SECCOMP_SET_MODE_FILTER && args[2]));
 }
 
 static struct departure departure(long nr, const long *args)
@@ -29,6 +30,8 @@ static struct departure departure(long nr, const long *args)
     switch (nr) {
     case SYS_close:
         return track_leave((int)args[0]);
+    case SYS_connect:
+        return track_reconnect((int)args[0]);
 #ifdef SYS_dup2
     case SYS_dup2:
 #endif
@@ -64,13 +67,28 @@ static bool clones(long nr, const long *args, unsigned long *flags)
     }
 }
 
+/* Whether the child has a copy of our memory, for all that is known. */
+static bool copies(long nr, unsigned long flags)
+{
+#ifdef SYS_clone3
+    if (nr == SYS_clone3)
+        return false;
+#endif
+    (void)nr;
+    return !(flags & CLONE_VM);
+}
+
+/* What it unshares, as flags of unshare(2). */
+static int unshares(long nr, const long *args)
+{
+    if (nr == SYS_unshare)
+        return (int)args[0];
+    return nr == SYS_close_range && (args[2] & CLOSE_RANGE_UNSHARE) ? CLONE_FILES : 0;
+}
+
 static bool leaves(long nr, const long *args)
 {
     switch (nr) {
-    case SYS_unshare:
-        return args[0] & CLONE_FILES ? watch_part() : watch_leave();
-    case SYS_close_range:
-        return (args[2] & CLOSE_RANGE_UNSHARE) && watch_part();
     case SYS_setns:
     case SYS_setuid: /* these are of one thread as well; the new watcher has its credentials */
     case SYS_setgid:
@@ -82,7 +100,7 @@ static bool leaves(long nr, const long *args)
     case SYS_capset:
         return watch_leave();
     default:
-        return false;
+        return watch_unshare(unshares(nr, args));
     }
 }
 
@@ -99,29 +117,37 @@ struct number number_before(long nr, const long *args)
         watch_clones(flags);
         owner_lends();
         owner_clones(flags);
+        if (copies(nr, flags))
+            reap_pause();
     }
-    return (struct number){
-        .left = leaves(nr, args), .from = departure(nr, args), .told = departs(nr, args)};
+    return (struct number){.before = errno,
+                           .left = leaves(nr, args),
+                           .from = departure(nr, args),
+                           .told = departs(nr, args)};
 }
 
-static bool read_by_number(long nr, long ret, long a, long b, long c, struct caller caller)
+static bool read_by_number(long nr, long ret, const long *args, struct caller caller)
 {
-    const bool room = nr == SYS_readv ? iov_has_room((const struct iovec *)b, (int)c) : c != 0;
-    return ret == 0 && room && track_eof((int)a, caller);
+    const int flags = nr == SYS_recvfrom ? (int)args[3] : 0;
+    const bool room = nr == SYS_readv ? iov_has_room((const struct iovec *)args[1], (int)args[2])
+                                      : args[nr == SYS_splice ? 4 : 2] != 0;
+    return ret == 0 && room && track_eof((int)args[0], flags, caller);
 }
 
-static bool received_by_number(long nr, long ret, long a, long b, struct caller caller)
+static bool received_by_number(long nr, long ret, const long *args, struct caller caller)
 {
+    const int fd = (int)args[0];
     if (nr == SYS_recvmmsg) {
-        const bool news = track_eof_each((int)a, (const struct mmsghdr *)b, (int)ret, caller);
-        return track_received_each((const struct mmsghdr *)b, (int)ret, caller) || news;
+        const struct mmsghdr *msgs = (const struct mmsghdr *)args[1];
+        const bool news = track_eof_each(fd, msgs, (int)ret, (int)args[3], caller);
+        return track_received_each(msgs, (int)ret, caller) || news;
     }
-    const bool news =
-        ret == 0 && msg_has_room((const struct msghdr *)b) && track_eof((int)a, caller);
-    return track_received((const struct msghdr *)b, ret, caller) || news;
+    const struct msghdr *msg = (const struct msghdr *)args[1];
+    const bool news = ret == 0 && msg_has_room(msg) && track_eof(fd, (int)args[2], caller);
+    return track_received(msg, ret, caller) || news;
 }
 
-static bool heard(long nr, long *ret, const long *args, struct caller caller)
+static bool heard(long nr, long *ret, const long *args, int before, struct caller caller)
 {
     const long a = args[0];
     const long b = args[1];
@@ -139,7 +165,7 @@ static bool heard(long nr, long *ret, const long *args, struct caller caller)
         return track_accept((int)a, (int)*ret, caller);
     case SYS_bind:
         if (*ret == -1 && errno == EADDRINUSE)
-            *ret = rescue_bind((int)a, (const struct sockaddr *)b, (socklen_t)c, caller);
+            *ret = rescue_bind((int)a, (const struct sockaddr *)b, (socklen_t)c, before, caller);
         return false;
     case SYS_listen:
         track_listen((int)a, (int)*ret);
@@ -158,12 +184,11 @@ static bool heard(long nr, long *ret, const long *args, struct caller caller)
     case SYS_read:
     case SYS_readv:
     case SYS_recvfrom:
-        return read_by_number(nr, *ret, a, b, c, caller);
     case SYS_splice:
-        return read_by_number(nr, *ret, a, 0, args[4], caller);
+        return read_by_number(nr, *ret, args, caller);
     case SYS_recvmsg:
     case SYS_recvmmsg:
-        return received_by_number(nr, *ret, a, b, caller);
+        return received_by_number(nr, *ret, args, caller);
     default:
         return false;
     }
@@ -172,11 +197,17 @@ static bool heard(long nr, long *ret, const long *args, struct caller caller)
 bool number_after(long nr, long *ret, const long *args, struct number begun, struct caller caller)
 {
     unsigned long flags = 0;
-    const bool late = track_left(begun.from, nr == SYS_close || *ret >= 0);
+    const bool gone = nr == SYS_connect ? is_dissolved((const struct sockaddr *)args[1], (int)*ret)
+                                        : nr == SYS_close || *ret >= 0;
+    const bool late = track_left(begun.from, gone);
     track_left_range(begun.told);
-    if (*ret != 0 && clones(nr, args, &flags))
-        owner_cloned(flags);
-    const bool news = heard(nr, ret, args, caller);
-    watch_return(begun.left);
+    if (clones(nr, args, &flags)) {
+        if (copies(nr, flags))
+            reap_resume();
+        if (*ret != 0)
+            owner_cloned(flags);
+    }
+    const bool news = heard(nr, ret, args, begun.before, caller);
+    watch_unshared(unshares(nr, args), (int)*ret, begun.left);
     return news || late;
 }

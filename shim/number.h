@@ -16,8 +16,9 @@
 /* What is begun before the call and ended after it. */
 struct number {
     struct departure from;
-    bool told; /* of a range */
-    bool left; /* the watcher is away */
+    bool told;  /* of a range */
+    bool left;  /* the watcher is away */
+    int before; /* errno */
 };
 
 struct number number_before(long nr, const long *args);

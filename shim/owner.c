@@ -72,6 +72,8 @@ bool owner_here(void)
     if (!owner)
         return false;
     const int pid = atomic_load_explicit(owner, memory_order_acquire);
+    if (pid == ADOPTING)
+        return false;
     if (pid == WIPED)
         return !atomic_load_explicit(&disowning, memory_order_relaxed) && adopt(owner);
     return !atomic_load_explicit(&owner_lent, memory_order_relaxed) || pid == own_pid();

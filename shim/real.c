@@ -9,6 +9,7 @@
 
 /* Before glibc 2.34 dlsym was in libdl: a program that had not linked it must still start. */
 #pragma weak dlsym
+#pragma weak dlerror
 
 static long with_errno(long ret)
 {
@@ -147,6 +148,8 @@ void real_resolve(void)
         real.name = (returns(*) parameters)found;
 #include "calls.h"
 #undef CALL
+    if (dlerror)
+        dlerror(); /* what we did not find is no error of the program's */
     if (real.vfork != stub_vfork)
         vfork_next = real.vfork;
 }

@@ -17,4 +17,18 @@
  */
 int reap_bury(int fd, uint64_t cookie);
 
+/* Closes a tombstone that had to stay where it was made, when there is one. The watcher's. */
+void reap_tidy(void);
+
+/*
+ * Around fork, and what else copies the memory: the child gets no descriptor of ours. Waits for a
+ * tombstone that is being made, for some microseconds. resume in the parent and in the child, which
+ * have a count each. Any thread, any signal handler.
+ */
+void reap_pause(void);
+void reap_resume(void);
+
+/* For a forked child that adopts: whoever was at it is not here. */
+void reap_adopt(void);
+
 #endif

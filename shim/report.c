@@ -120,7 +120,8 @@ static void write_out(const struct text *text)
     tell_lost_output();
 }
 
-/* On a thread of the host's: a SIGPIPE of ours is taken back before it is delivered. */
+/* On a thread of the host's: a signal that our write raises is taken back before it is delivered.
+ */
 void report_complain(const char *what)
 {
     char buffer[512];
@@ -129,13 +130,14 @@ void report_complain(const char *what)
     text_add(&text, what);
     buffer[text.len++] = '\n';
     const uint64_t mask = signals_block();
-    const uint64_t sigpipe = 1ULL << (SIGPIPE - 1);
+    uint64_t ours = 1ULL << (SIGPIPE - 1) | 1ULL << (SIGXFSZ - 1);
     uint64_t pending = 0;
     raw2(SYS_rt_sigpending, (long)&pending, sizeof(pending));
     write_stderr(&text);
     const struct timespec at_once = {0};
-    if (!(pending & sigpipe))
-        raw4(SYS_rt_sigtimedwait, (long)&sigpipe, 0, (long)&at_once, sizeof(sigpipe));
+    ours &= ~pending;
+    while (raw4(SYS_rt_sigtimedwait, (long)&ours, 0, (long)&at_once, sizeof(ours)) > 0) {
+    }
     signals_restore(mask);
 }
 
@@ -158,7 +160,8 @@ static void recall(struct leak *leak)
     }
 }
 
-/* A program that tries its port again and again is answered at the 1st, 2nd, 4th, 8th, ... time. */
+/* A leak is told when it is found. A program that tries its port again and again is answered at the
+ * 1st, 2nd, 4th, 8th, ... time. */
 static bool is_new_conflict(const struct endpoint *wanted)
 {
     for (int i = 0; i < PORTS_REMEMBERED; i++) {
@@ -168,7 +171,7 @@ static bool is_new_conflict(const struct endpoint *wanted)
         const uint32_t times = ++conflicts[i].times;
         return (times & (times - 1)) == 0;
     }
-    return false;
+    return true;
 }
 
 static void begin(const struct record *record, struct told *told)
@@ -198,7 +201,9 @@ bool report_count(struct record *record, struct told *told)
             remember(&record->leak);
     }
     const bool news = sites_count(told, rules->format);
-    return news && (record->type != RECORD_BIND_CONFLICT || is_new_conflict(&record->wanted));
+    if (record->type != RECORD_BIND_CONFLICT)
+        return news;
+    return (is_new_conflict(&record->wanted) || record->fresh > 0) && news;
 }
 
 bool report_pending(struct record *record, struct told *told)
@@ -297,13 +302,23 @@ void report_summary(void)
         write_told(&told);
 }
 
+/* No record: where lines are objects it goes to standard error. */
 void report_retirement(enum retirement why)
 {
-    report_complain(why == RETIRED_FILTER
-                        ? "the program filters its system calls from now on (seccomp): not watched "
-                          "any more"
-                        : "a thread has descriptors of its own from now on, or a process shares "
-                          "them (CLONE_FILES): not watched any more");
+    static const char *const reasons[] = {
+        [RETIRED_FILTER] = "the program filters its system calls from now on (seccomp)",
+        [RETIRED_TABLES] = "a thread has descriptors of its own from now on, or a process shares "
+                           "them (CLONE_FILES)",
+        [RETIRED_ALONE] = "the kernel lets this process have no more threads",
+    };
+    struct text text = text_in(line, sizeof(line));
+    prose_begin(&text, comm, (int)raw0(SYS_getpid));
+    text_add(&text, reasons[why]);
+    text_add(&text, ": not watched any more\n");
+    if (rules->format == FORMAT_JSON)
+        counts.lost += !write_stderr(&text);
+    else
+        write_out(&text);
 }
 
 void report_adopt(void)

@@ -121,7 +121,8 @@ static int bind_patiently(int fd, const struct sockaddr *addr, socklen_t len, ui
     return ret;
 }
 
-int rescue_bind(int fd, const struct sockaddr *addr, socklen_t len, struct caller caller)
+int rescue_bind(int fd, const struct sockaddr *addr, socklen_t len, int before,
+                struct caller caller)
 {
     const struct options *options = atomic_load_explicit(&rules, memory_order_acquire);
     struct record record = {.type = RECORD_BIND_CONFLICT, .wanted = endpoint_of(addr, len)};
@@ -144,6 +145,6 @@ int rescue_bind(int fd, const struct sockaddr *addr, socklen_t len, struct calle
     }
     record_post(&record);
     watch_ring();
-    errno = record.error;
+    errno = ret == 0 ? before : record.error;
     return ret;
 }

@@ -15,8 +15,9 @@ void rescue_start(const struct options *options);
  * For the hook of bind, after EADDRINUSE. With any action but log, reaps the leaked sockets of
  * this process that hold the port and binds again, for as long as the acknowledgement of their
  * FIN takes, at most a second. Posts what it found and did. Returns what bind returns, with errno
- * EADDRINUSE when that is -1. Any thread, any signal handler.
+ * EADDRINUSE when that is -1, and what it was before when it is 0. Any thread, any signal handler.
  */
-int rescue_bind(int fd, const struct sockaddr *addr, socklen_t len, struct caller caller);
+int rescue_bind(int fd, const struct sockaddr *addr, socklen_t len, int before,
+                struct caller caller);
 
 #endif

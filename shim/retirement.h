@@ -8,6 +8,7 @@
 enum retirement {
     RETIRED_FILTER = 1, /* it filters its system calls (seccomp(2)): one of ours could end it */
     RETIRED_TABLES,     /* not all of its threads have the same descriptors, or not it alone */
+    RETIRED_ALONE,      /* no thread can be started: its children get another pid namespace */
 };
 
 #endif

@@ -21,9 +21,10 @@ static _Atomic int leaves_end; /* no leaf at or above it */
  * Calls under way, by number modulo CLASSES: a number that shares its class with a busy one waits
  * for a quiet moment. Since when a class was seen busy at every look: in clock_cs(), 0 for quiet.
  */
-enum { CLASSES = 64, RANGES = CLASSES, ABANDONED_MS = 10 * 60 * 1000 };
+enum { CLASSES = 64, RANGES = CLASSES, ABANDONED_MS = 60 * 1000, LOOK_MS = 2000 };
 static _Atomic uint32_t departing[CLASSES + 1];
 static _Atomic uint32_t busy_since_cs[CLASSES + 1];
+static _Atomic uint32_t busy_seen_cs[CLASSES + 1];
 
 struct slot *slot_of(int fd)
 {
@@ -166,7 +167,8 @@ static bool is_quiet(unsigned class)
     const uint32_t now_cs = clock_cs(clock_ms()) | 1;
     uint32_t count = atomic_load(&departing[class]);
     const uint32_t since_cs = atomic_load(&busy_since_cs[class]);
-    if (count == 0 || since_cs == 0)
+    const uint32_t seen_cs = atomic_exchange(&busy_seen_cs[class], now_cs);
+    if (count == 0 || since_cs == 0 || (int32_t)(now_cs - seen_cs) > LOOK_MS / 10)
         atomic_store(&busy_since_cs[class], count == 0 ? 0 : now_cs);
     else if ((int32_t)(now_cs - since_cs) > ABANDONED_MS / 10)
         atomic_compare_exchange_strong(&departing[class], &count, 0);
@@ -215,18 +217,6 @@ bool slot_connect(struct slot *slot, site_t opened_at)
     }
 }
 
-bool slot_dissolve(struct slot *slot)
-{
-    uint32_t word = slot_word(slot);
-    while (slot_state(word) == SLOT_LIVE || slot_state(word) == SLOT_CLAIMED) {
-        if (slot_state(word) == SLOT_CLAIMED)
-            word = await_release(slot, word);
-        else if (swap(slot, &word, SLOT_MADE))
-            return true;
-    }
-    return false;
-}
-
 void slot_flag(struct slot *slot, uint32_t flag)
 {
     uint32_t word = slot_word(slot);
@@ -267,7 +257,7 @@ void slot_release(struct slot *slot, enum slot_state next, uint32_t flags)
 void slots_adopt(void)
 {
     for (int i = 0; i <= CLASSES; i++)
-        atomic_store(&departing[i], 0);
+        atomic_store(&departing[i], 0), atomic_store(&busy_since_cs[i], 0);
     const uint32_t how = (uint32_t)HOW_INHERITED << SLOT_HOW_SHIFT;
     for (int fd = slots_next(0); fd >= 0; fd = slots_next(fd + 1)) {
         struct slot *slot = slot_of(fd);
@@ -275,7 +265,7 @@ void slots_adopt(void)
         if (slot_state(word) != SLOT_LIVE && slot_state(word) != SLOT_CLAIMED)
             continue;
         atomic_store_explicit(&slot->cookie, 0, memory_order_relaxed);
-        atomic_store_explicit(&slot->word, SLOT_LIVE | how | (word & SLOT_EOF_READ),
+        atomic_store_explicit(&slot->word, SLOT_LIVE | how | SLOT_COPIED | (word & SLOT_EOF_READ),
                               memory_order_release);
     }
 }

@@ -132,9 +132,8 @@ bool slot_is_steady(int fd);
  */
 struct slot *slot_publish(int fd, enum slot_state state, enum how how, site_t opened_at);
 
-/* MADE to LIVE, and back: a connect that succeeded, or one to AF_UNSPEC. False from elsewhere. */
+/* MADE to LIVE: a connect that succeeded. False from elsewhere. */
 bool slot_connect(struct slot *slot, site_t opened_at);
-bool slot_dissolve(struct slot *slot);
 
 /* Sets a flag, if the slot is LIVE or CLAIMED. */
 void slot_flag(struct slot *slot, uint32_t flag);

@@ -175,6 +175,11 @@ bool thread_await_end(uint32_t patience_ms)
     return true;
 }
 
+int thread_id(void)
+{
+    return (int)watcher.tid;
+}
+
 /*
  * close_range(2) with CLOSE_RANGE_UNSHARE copies nothing of what it would close: the new table has
  * 0, 1 and 2 alone, and no socket of the program's is held by it for a moment. Before Linux 5.9

@@ -24,6 +24,9 @@ bool thread_start(void (*run)(void));
  */
 bool thread_await_end(uint32_t patience_ms);
 
+/* The id of run's thread, which has the program's descriptors; what it was when it has ended. */
+int thread_id(void);
+
 /*
  * Runs what(with) on a thread with a descriptor table of its own, in which there is nothing but
  * standard error, and waits for its end. What it opens has no number in the program, and what the

@@ -71,6 +71,22 @@ struct departure track_leave(int fd)
     return left;
 }
 
+/*
+ * connect to AF_UNSPEC makes a leaked socket a new one, with the same cookie. What it is to cannot
+ * be read before the call: the address may be a bad one.
+ */
+struct departure track_reconnect(int fd)
+{
+    const enum slot_state state = state_of(fd);
+    return state == SLOT_LIVE || state == SLOT_CLAIMED ? track_leave(fd)
+                                                       : (struct departure){.fd = -1};
+}
+
+bool is_dissolved(const struct sockaddr *addr, int ret)
+{
+    return ret == 0 && addr->sa_family == AF_UNSPEC;
+}
+
 struct departure track_replace(int from, int fd)
 {
     return from == fd ? (struct departure){.fd = -1} : track_leave(fd);
@@ -195,13 +211,13 @@ void track_listen(int fd, int ret)
 bool track_connect(int fd, const struct sockaddr *addr, int ret, struct caller caller)
 {
     struct slot *slot = slot_of(fd);
-    if ((ret != 0 && errno != EINPROGRESS && errno != EINTR) ||
-        slot_state(slot_word(slot)) == SLOT_FREE || !on())
+    if ((ret != 0 && errno != EINPROGRESS && errno != EINTR) || !on())
         return false;
-    if (addr->sa_family != AF_UNSPEC)
-        return slot_state(slot_word(slot)) == SLOT_MADE && slot_connect(slot, stack_site(caller));
-    slot_dissolve(slot);
-    return false;
+    if (is_dissolved(addr, ret)) {
+        slot_publish(fd, SLOT_MADE, HOW_CONNECT, 0);
+        return false;
+    }
+    return slot_state(slot_word(slot)) == SLOT_MADE && slot_connect(slot, stack_site(caller));
 }
 
 bool track_accept(int listener, int fd, struct caller caller)
@@ -251,7 +267,11 @@ static bool find(int fd, enum how how, site_t opened_at)
         return false;
     }
     const bool connected = facts.state != TCP_LISTEN && facts.state != TCP_CLOSE;
-    return slot_publish(fd, connected ? SLOT_LIVE : SLOT_MADE, how, opened_at) && connected;
+    struct slot *slot = slot_publish(fd, connected ? SLOT_LIVE : SLOT_MADE, how, opened_at);
+    if (!slot || !connected)
+        return false;
+    slot_flag(slot, SLOT_COPIED); /* for all we know */
+    return true;
 }
 
 bool track_inherited(void)
@@ -265,12 +285,13 @@ bool track_inherited(void)
             polled[i] = (struct pollfd){.fd = first + i};
         const struct timespec at_once = {0};
         more = false;
-        if (raw5(SYS_ppoll, (long)polled, BATCH, (long)&at_once, 0, 0) < 0)
-            break;
+        /* It takes no more than RLIMIT_NOFILE: then each is looked at, and there is no next batch.
+         */
+        const bool polls = raw5(SYS_ppoll, (long)polled, BATCH, (long)&at_once, 0, 0) >= 0;
         for (int i = 0; i < BATCH; i++) {
             if (polled[i].revents & POLLNVAL)
                 continue;
-            more = first + i > 2;
+            more = polls && first + i > 2;
             found |= find(first + i, HOW_INHERITED, 0);
         }
     }
@@ -316,8 +337,10 @@ bool track_received_each(const struct mmsghdr *msgs, int count, struct caller ca
     return found;
 }
 
-bool track_eof(int fd, struct caller caller)
+bool track_eof(int fd, int flags, struct caller caller)
 {
+    if (flags & MSG_ERRQUEUE) /* not of the stream */
+        return false;
     struct slot *slot = slot_of(fd);
     const uint32_t word = slot_word(slot);
     if ((slot_state(word) != SLOT_LIVE && slot_state(word) != SLOT_CLAIMED) ||
@@ -342,10 +365,11 @@ bool msg_has_room(const struct msghdr *msg)
     return iov_has_room(msg->msg_iov, (int)msg->msg_iovlen);
 }
 
-bool track_eof_each(int fd, const struct mmsghdr *msgs, int count, struct caller caller)
+bool track_eof_each(int fd, const struct mmsghdr *msgs, int count, int flags, struct caller caller)
 {
     bool news = false;
     for (int i = 0; i < count; i++)
-        news |= msgs[i].msg_len == 0 && msg_has_room(&msgs[i].msg_hdr) && track_eof(fd, caller);
+        news |=
+            msgs[i].msg_len == 0 && msg_has_room(&msgs[i].msg_hdr) && track_eof(fd, flags, caller);
     return news;
 }

@@ -33,13 +33,13 @@ bool track_received(const struct msghdr *msg, ssize_t ret, struct caller caller)
 bool track_received_each(const struct mmsghdr *msgs, int count, struct caller caller);
 
 /*
- * A read into a buffer with room returned 0. A hint: the kernel is the judge. True when it was
- * news: a forked child that reads on must be watched, too.
+ * A read with these flags, into a buffer with room, returned 0. A hint: the kernel is the judge.
+ * True when it was news: a forked child that reads on must be watched, too.
  */
-bool track_eof(int fd, struct caller caller);
+bool track_eof(int fd, int flags, struct caller caller);
 bool iov_has_room(const struct iovec *iov, int n);
 bool msg_has_room(const struct msghdr *msg);
-bool track_eof_each(int fd, const struct mmsghdr *msgs, int count, struct caller caller);
+bool track_eof_each(int fd, const struct mmsghdr *msgs, int count, int flags, struct caller caller);
 
 /*
  * Around a call after which a number may mean something else: leave before it, left after it.
@@ -57,8 +57,12 @@ struct departure {
 
 struct departure track_leave(int fd);
 struct departure track_leave_stream(FILE *stream);
+struct departure track_reconnect(int fd);         /* of connect: nothing unless it is connected */
 struct departure track_replace(int from, int fd); /* of dup2: nothing when both are one */
 bool track_left(struct departure left, bool gone);
+
+/* Whether a connect was to AF_UNSPEC: the socket is none of a connection any more. */
+bool is_dissolved(const struct sockaddr *addr, int ret);
 
 /* The same for close_range and closefrom. False when the kernel will refuse, or close nothing. */
 bool track_leave_range(unsigned int first, unsigned int last, unsigned int flags);

@@ -355,6 +355,7 @@ static void watch(void)
         const uint32_t heard = atomic_load(&bell);
         atomic_store(&dozing, false);
         tell_posted();
+        reap_tidy();
         if (atomic_load_explicit(&finishing, memory_order_acquire) &&
             !atomic_load_explicit(&finished, memory_order_relaxed))
             finish();
@@ -372,19 +373,45 @@ void watch_init(const struct options *options)
     rules = options;
 }
 
+static bool start(void);
+
+/* No thread now, and none ever. */
+static void refuse(void)
+{
+    atomic_fetch_add(&away, 1);
+    atomic_store(&retiring, RETIRED_ALONE);
+    run_retirement(NULL);
+}
+
+/*
+ * Who comes back last starts it: watch_return reads wanted after it has lowered away, and we read
+ * away after we have raised wanted.
+ */
+static void postpone(void)
+{
+    atomic_store(&wanted, true);
+    if (atomic_load(&away) == 0 && atomic_exchange(&wanted, false))
+        start();
+}
+
 /* True when this call started one, or tried to. Signals are blocked: a handler may ask as well. */
 static bool start(void)
 {
     if (atomic_load(&away)) {
-        atomic_store(&wanted, true);
+        postpone();
         return false;
     }
     const uint64_t mask = signals_block();
     uint32_t absent = ABSENT;
     const bool first = atomic_compare_exchange_strong(&presence, &absent, STARTING);
-    if (first) {
+    if (first && atomic_load(&away)) {
+        atomic_store(&presence, ABSENT);
+        postpone();
+    } else if (first) {
         const bool started = thread_await_end(LAST_STEPS_MS) && thread_start(watch);
         atomic_store(&presence, started ? RUNNING : ABSENT);
+        if (!started && thread_id() == -EINVAL) /* setns(2) to a pid namespace */
+            refuse();
     }
     signals_restore(mask);
     return first;
@@ -439,7 +466,7 @@ static bool see_off(void)
         ring();
         if (clock_ms() - start_ms > LEAVE_MS)
             return false;
-        clock_sleep_ms(1);
+        clock_sleep_us(20);
     }
     return thread_await_end(LEAVE_MS);
 }
@@ -459,10 +486,19 @@ void watch_return(bool left)
         watch_start();
 }
 
+/* To unshare its memory is refused to a thread that is not alone, and nothing to one that is. */
+static bool is_alone(void)
+{
+    return raw1(SYS_unshare, CLONE_VM) == 0;
+}
+
 void watch_dismiss(void)
 {
-    if (watch_leave())
+    const bool left = watch_leave();
+    if (left && is_alone())
         atomic_fetch_sub(&away, 1);
+    else
+        watch_return(left);
 }
 
 /* away stays raised. A watcher that would not go keeps the hooks that it relies on. */
@@ -476,21 +512,41 @@ void watch_retire(enum retirement why)
         owner_renounce();
 }
 
-/* To unshare its memory is refused to a thread that is not alone, and nothing to one that is. */
-bool watch_part(void)
+/* The watcher, whose errands these are, is away. */
+static void say_retired(enum retirement why)
 {
-    const bool left = watch_leave();
-    if (!left || raw1(SYS_unshare, CLONE_VM) == 0)
-        return left;
-    if (atomic_load(&wanted)) /* the watcher that would say so is away */
-        report_retirement(RETIRED_TABLES);
-    watch_retire(RETIRED_TABLES);
-    return left;
+    const uint64_t mask = signals_block();
+    atomic_store(&retiring, why);
+    thread_apart(run_retirement, NULL);
+    signals_restore(mask);
+}
+
+bool watch_unshare(int flags)
+{
+    const int alone = CLONE_NEWUSER | CLONE_THREAD | CLONE_SIGHAND | CLONE_VM;
+    return (flags & (alone | CLONE_FILES | CLONE_NEWNET)) && watch_leave();
+}
+
+void watch_unshared(int flags, int ret, bool left)
+{
+    enum retirement why = 0;
+    if (ret == 0 && left && (flags & CLONE_FILES) && !is_alone())
+        why = RETIRED_TABLES;
+    else if (ret == 0 && left && (flags & CLONE_NEWPID)) /* clone(2): no thread from then on */
+        why = RETIRED_ALONE;
+    if (why && atomic_load(&wanted))
+        say_retired(why);
+    if (why)
+        watch_retire(why);
+    watch_return(left);
 }
 
 void watch_clones(unsigned long flags)
 {
-    if (!(flags & CLONE_THREAD) != !(flags & CLONE_FILES))
+    const bool mixed = !(flags & CLONE_THREAD) != !(flags & CLONE_FILES);
+    /* A child with our memory would be pid 1 there, as we are here: owner_here could not tell. */
+    const bool first = (flags & CLONE_VM) && (flags & CLONE_NEWPID) && raw0(SYS_getpid) == 1;
+    if (mixed || first)
         watch_retire(RETIRED_TABLES);
 }
 

@@ -36,10 +36,12 @@ bool watch_leave(void);
 void watch_return(bool left);
 
 /*
- * As watch_leave, for a call that gives the calling thread a descriptor table of its own: unless
- * that is the only thread, one table of ours would stand for two of theirs, and we retire.
+ * Around an unshare(2) with these flags: as watch_leave and watch_return, if the flags ask for it.
+ * When it succeeded we retire where one table of ours would stand for two of theirs, since the
+ * calling thread is not the only one, and where no watcher could be started again.
  */
-bool watch_part(void);
+bool watch_unshare(int flags);
+void watch_unshared(int flags, int ret, bool left);
 
 /*
  * Before a clone(2) with these flags: retires when its child is a thread with descriptors of its
@@ -47,7 +49,10 @@ bool watch_part(void);
  */
 void watch_clones(unsigned long flags);
 
-/* The watcher goes, and comes back with the next connection. As watch_leave. */
+/*
+ * The calling thread is about to end. If it is the last but the watcher, that goes, too, and comes
+ * back with the next connection. As watch_leave.
+ */
 void watch_dismiss(void);
 
 /*

@@ -107,7 +107,7 @@ Test(slots, of_a_listener_answer_for_what_it_accepts)
 Test(slots, forget_a_close_that_nobody_saw_when_the_number_comes_again)
 {
     make_live(FD);
-    track_eof(FD, caller_here());
+    track_eof(FD, 0, caller_here());
     track_socket(FD, AF_INET, SOCK_STREAM, 0);
     cr_expect_eq(atomic_load(&slot_of(FD)->word), SLOT_MADE);
     make_live(FD);
@@ -118,7 +118,7 @@ Test(slots, forget_a_close_that_nobody_saw_when_the_number_comes_again)
 Test(slots, carry_what_they_know_to_a_duplicate)
 {
     make_live(FD);
-    track_eof(FD, caller_here());
+    track_eof(FD, 0, caller_here());
     cr_expect(track_copy(FD, FD + 1));
     const uint32_t word = atomic_load(&slot_of(FD + 1)->word);
     cr_expect_eq(slot_state(word), SLOT_LIVE);
@@ -147,7 +147,7 @@ Test(slots, keep_a_hint_that_comes_while_they_are_claimed)
 {
     make_live(FD);
     cr_assert(slot_claim(slot_of(FD)));
-    track_eof(FD, caller_here());
+    track_eof(FD, 0, caller_here());
     slot_release(slot_of(FD), SLOT_LIVE, 0);
     cr_expect(atomic_load(&slot_of(FD)->word) & SLOT_EOF_READ);
 }
@@ -207,14 +207,14 @@ Test(slots, are_not_steady_while_a_call_departs_from_them)
 Test(slots, are_what_they_were_after_a_call_that_failed)
 {
     make_live(FD);
-    track_eof(FD, caller_here());
+    track_eof(FD, 0, caller_here());
     track_left(track_replace(-1, FD), false);
     cr_expect_eq(state_of(FD), SLOT_LIVE);
     cr_expect_not(slot_word(slot_of(FD)) & SLOT_EOF_READ, "which socket it was is not known");
     const int known = socket(AF_INET, SOCK_STREAM, 0);
     make_live(known);
     atomic_store(&slot_of(known)->cookie, (uint32_t)kernel_cookie(known));
-    track_eof(known, caller_here());
+    track_eof(known, 0, caller_here());
     track_left(track_replace(-1, known), false);
     cr_expect(slot_word(slot_of(known)) & SLOT_EOF_READ);
     atomic_fetch_add(&slot_of(known)->cookie, 1);

@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -171,4 +172,24 @@ void door__IO_fclose(void)
     const int fd = live();
     must(_IO_fclose(fdopen(fd, "r")) == 0 && state(fd) == SLOT_FREE);
     close(peer);
+}
+
+static int close_in_child(void *fd)
+{
+    return close(*(const int *)fd);
+}
+
+void door___clone(void)
+{
+    extern int __clone(int (*run)(void *), void *stack, int flags, void *with, ...);
+    static _Alignas(16) char stack[65536];
+    int fd = live();
+    const pid_t pid =
+        __clone(close_in_child, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, &fd);
+    int status = 0;
+    must(pid > 0 && waitpid(pid, &status, 0) == pid && status == 0);
+    must(state(fd) == SLOT_LIVE);
+    close(peer);
+    await_fin(fd);
+    must_leak(fd, "eof-unread", "connect");
 }
