@@ -42,7 +42,7 @@ CLI_SHARED  := $(addprefix $(BUILD)/shim/,options.o text.o endpoint.o judge.o)
 # The tests look at all of the shim from within but for the hooks and the boot, which would make
 # the tests themselves a program under the shim.
 UNIT_OBJ    := $(filter-out $(BUILD)/shim/hooks.o $(BUILD)/shim/init.o,$(SHIM_OBJ))
-TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors storm leaker leaker-musl leaker-static leaker-musl-static \
+TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors manners storm leaker leaker-musl leaker-static leaker-musl-static \
 	leaker-fortified leaker-lfs leaker-tsan names names-musl early.so)
 
 all: $(BUILD)/libclosewait.so $(BUILD)/closewait $(DEMO)
@@ -101,6 +101,9 @@ $(BUILD)/tests/leaker-musl: tests/programs/leaker.c
 $(BUILD)/tests/leaker-musl-static: tests/programs/leaker.c
 	@mkdir -p $(@D)
 	musl-gcc -std=gnu11 $(WARNINGS) -O2 -static -o $@ $<
+
+$(BUILD)/tests/manners: $(BUILD)/tests/programs/manners.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
 
 $(BUILD)/tests/names: $(BUILD)/tests/programs/names.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<

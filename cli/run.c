@@ -100,7 +100,7 @@ static int read_arguments(struct run *run, int argc, char **argv)
     }
     struct options checked;
     char why[512];
-    if (!options_read(run->options, getpid(), &checked, why, sizeof(why))) {
+    if (!options_read(run->options, &checked, why, sizeof(why))) {
         fprintf(stderr, "closewait run: %s\n", why);
         return -1;
     }

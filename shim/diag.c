@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "kernel.h"
 #include "raw.h"
 #include "text.h"
 #include "thread.h"
@@ -54,7 +55,8 @@ static int ask(const struct request *request)
     return -1;
 }
 
-enum fate diag_fate(const struct endpoint *local, const struct endpoint *peer, uint64_t cookie)
+enum fate diag_fate(const struct endpoint *local, const struct endpoint *peer, uint64_t cookie,
+                    uint64_t netns)
 {
     if (!peer->family)
         return FATE_UNKNOWN;
@@ -70,9 +72,10 @@ enum fate diag_fate(const struct endpoint *local, const struct endpoint *peer, u
 
     _Alignas(struct nlmsghdr) char answer[ANSWER_SIZE] = {0};
     const long len = raw6(SYS_recvfrom, fd, (long)answer, sizeof(answer), 0, 0, 0);
+    const bool elsewhere = kernel_netns(fd) != netns;
     raw1(SYS_close, fd);
     const struct nlmsghdr *header = (const struct nlmsghdr *)answer;
-    if (len < 0 || !NLMSG_OK(header, (size_t)len))
+    if (elsewhere || len < 0 || !NLMSG_OK(header, (size_t)len))
         return FATE_UNKNOWN;
     if (header->nlmsg_type == NLMSG_ERROR) {
         const struct nlmsgerr *error = NLMSG_DATA(header);

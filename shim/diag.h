@@ -17,8 +17,12 @@ enum fate {
     FATE_HELD,    /* another descriptor or another process holds it */
 };
 
-/* cookie is the socket's; ends are what it was connected with. */
-enum fate diag_fate(const struct endpoint *local, const struct endpoint *peer, uint64_t cookie);
+/*
+ * cookie and netns are the socket's (kernel.h); ends are what it was connected with. Unknown when
+ * this thread is not in that network namespace any more: sock_diag tells of its own alone.
+ */
+enum fate diag_fate(const struct endpoint *local, const struct endpoint *peer, uint64_t cookie,
+                    uint64_t netns);
 
 /* Who keeps a port from being bound. */
 enum holder_kind {

@@ -78,8 +78,7 @@ static bool know_ourselves(void)
 static bool read_options(void)
 {
     char why[400];
-    if (options_read(getenv("CLOSEWAIT_OPTIONS"), (int)raw0(SYS_getpid), &options, why,
-                     sizeof(why)))
+    if (options_read(getenv("CLOSEWAIT_OPTIONS"), &options, why, sizeof(why)))
         return true;
     char line[480];
     struct text text = text_in(line, sizeof(line));

@@ -29,6 +29,12 @@ uint64_t kernel_cookie(int fd)
     return get_option(fd, SOL_SOCKET, SO_COOKIE, &cookie, sizeof(cookie)) ? cookie : 0;
 }
 
+uint64_t kernel_netns(int fd)
+{
+    uint64_t cookie = 0;
+    return get_option(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, sizeof(cookie)) ? cookie : 0;
+}
+
 /* SIOCINQ is EINVAL on a listener; a queue that cannot be asked for counts as empty. */
 static uint32_t queue_bytes(int fd, unsigned long which)
 {

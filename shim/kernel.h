@@ -22,6 +22,9 @@ uint64_t kernel_cookie(int fd);
  */
 bool kernel_facts(int fd, struct facts *facts);
 
+/* The cookie of the network namespace that a socket is in; 0 where the kernel has none (5.14). */
+uint64_t kernel_netns(int fd);
+
 /* getsockname and getpeername; family 0 where there is none, as the peer of a dead socket. */
 struct endpoint kernel_local(int fd);
 struct endpoint kernel_peer(int fd);

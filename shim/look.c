@@ -102,6 +102,7 @@ static struct leak leak_of(int fd, struct slot *slot, const struct facts *facts,
         .local = kernel_local(fd),
         .peer = kernel_peer(fd),
         .cookie = cookie,
+        .netns = kernel_netns(fd),
         .opened_at = atomic_load_explicit(&slot->opened_at, memory_order_relaxed),
         .eof_at = get(&slot->word) & SLOT_EOF_READ
                       ? atomic_load_explicit(&slot->eof_at, memory_order_relaxed)

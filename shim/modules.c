@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "raw.h"
+#include "real.h"
 
 /*
  * glibc's table of loaded objects can be read without its lock (_dl_find_object, glibc 2.35). Where
@@ -20,7 +21,6 @@
 #ifdef DLFO_STRUCT_HAS_EH_DBASE
 static int (*find_object)(void *, struct dl_find_object *);
 #endif
-#pragma weak dlsym
 #pragma weak dl_iterate_phdr
 
 /* An object in memory, by whichever way it was found. */
@@ -71,9 +71,7 @@ void modules_init(void)
         raw4(SYS_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)program, sizeof(program) - 1);
     program[len > 0 ? len : 0] = '\0';
 #ifdef DLFO_STRUCT_HAS_EH_DBASE
-    if (dlsym)
-        find_object =
-            (int (*)(void *, struct dl_find_object *))dlsym(RTLD_DEFAULT, "_dl_find_object");
+    find_object = (int (*)(void *, struct dl_find_object *))real_find("_dl_find_object");
     if (find_object)
         return;
 #endif

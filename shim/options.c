@@ -51,9 +51,8 @@ enum {
     GRACE_MAX_MS = 24 * 60 * 60 * 1000
 };
 
-static bool read_action(struct word value, struct options *options, int pid)
+static bool read_action(struct word value, struct options *options)
 {
-    (void)pid;
     for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
         if (is(value, actions[i].name)) {
             options->action = actions[i].action;
@@ -81,25 +80,22 @@ static uint32_t duration_ms(struct word value)
     return 0;
 }
 
-static bool read_grace(struct word value, struct options *options, int pid)
+static bool read_grace(struct word value, struct options *options)
 {
-    (void)pid;
     options->grace_ms = duration_ms(value);
     return options->grace_ms != 0;
 }
 
-static bool read_format(struct word value, struct options *options, int pid)
+static bool read_format(struct word value, struct options *options)
 {
-    (void)pid;
     options->format = is(value, "json") ? FORMAT_JSON : FORMAT_TEXT;
     return is(value, "json") || is(value, "text");
 }
 
-static bool read_stack(struct word value, struct options *options, int pid)
+static bool read_stack(struct word value, struct options *options)
 {
     char number[4];
     const char *mistake = NULL;
-    (void)pid;
     if (value.len == 0 || value.len >= sizeof(number))
         return false;
     strlcpy(number, value.at, value.len + 1);
@@ -107,9 +103,8 @@ static bool read_stack(struct word value, struct options *options, int pid)
     return !mistake && number[0] >= '0' && number[0] <= '9';
 }
 
-static bool read_last(struct word value, struct options *options, int pid)
+static bool read_last(struct word value, struct options *options)
 {
-    (void)pid;
     options->last = is(value, "on");
     return is(value, "on") || is(value, "off");
 }
@@ -125,9 +120,8 @@ static const struct {
     {"PWR", SIGPWR},
 };
 
-static bool read_signal(struct word value, struct options *options, int pid)
+static bool read_signal(struct word value, struct options *options)
 {
-    (void)pid;
     options->signal = 0;
     if (is(value, "off"))
         return true;
@@ -139,50 +133,51 @@ static bool read_signal(struct word value, struct options *options, int pid)
     return options->signal != 0;
 }
 
-static bool expand_path(struct word value, int pid, struct text *path)
+/* %p and %% are all that a % may begin. */
+static bool has_sound_percents(struct word value)
 {
     for (size_t i = 0; i < value.len; i++) {
-        if (value.at[i] != '%') {
-            text_add_bytes(path, &value.at[i], 1);
+        if (value.at[i] != '%')
             continue;
-        }
         i++;
         if (i == value.len || (value.at[i] != 'p' && value.at[i] != '%'))
             return false;
-        if (value.at[i] == 'p')
-            text_add_uint(path, (uint64_t)pid);
-        else
-            text_add(path, "%");
     }
-    return !path->cut;
+    return true;
 }
 
-/* A relative path is taken from the working directory, which the program may leave. */
-static bool read_path(struct word value, char *path, int pid)
+/*
+ * A relative path is taken from the working directory, which the program may leave. percent is how
+ * a % of that folder's name is written.
+ */
+static bool read_path(struct word value, const char *percent, char *path)
 {
+    char folder[OPTIONS_PATH_SIZE] = "";
     struct text text = text_in(path, OPTIONS_PATH_SIZE);
-    if (value.len > 0 && value.at[0] != '/' && getcwd(path, OPTIONS_PATH_SIZE)) {
-        text.len = strlen(path);
-        text_add(&text, "/");
-    }
-    return value.len > 0 && expand_path(value, pid, &text);
+    if (value.len > 0 && value.at[0] != '/' && getcwd(folder, sizeof(folder)))
+        strlcat(folder, "/", sizeof(folder));
+    for (const char *at = folder; *at; at++)
+        text_add_bytes(&text, *at == '%' ? percent : at, *at == '%' ? strlen(percent) : 1);
+    text_add_bytes(&text, value.at, value.len);
+    return value.len > 0 && !text.cut;
 }
 
-static bool read_output(struct word value, struct options *options, int pid)
+static bool read_output(struct word value, struct options *options)
 {
     options->output[0] = '\0';
-    return is(value, "stderr") || read_path(value, options->output, pid);
+    return is(value, "stderr") ||
+           (has_sound_percents(value) && read_path(value, "%%", options->output));
 }
 
-static bool read_suppress(struct word value, struct options *options, int pid)
+static bool read_suppress(struct word value, struct options *options)
 {
     options->suppress[0] = '\0';
-    return is(value, "none") || read_path(value, options->suppress, pid);
+    return is(value, "none") || read_path(value, "%", options->suppress);
 }
 
 static const struct {
     const char *name;
-    bool (*read)(struct word value, struct options *options, int pid);
+    bool (*read)(struct word value, struct options *options);
     const char *expected;
 } keys[] = {
     {"action", read_action, "log, close-dead or close"},
@@ -208,7 +203,7 @@ static void refuse_key(struct word key, struct text *why)
     }
 }
 
-static bool read_pair(struct word pair, int pid, struct options *options, struct text *why)
+static bool read_pair(struct word pair, struct options *options, struct text *why)
 {
     const char *equals = memchr(pair.at, '=', pair.len);
     const struct word key = {pair.at, equals ? (size_t)(equals - pair.at) : pair.len};
@@ -221,7 +216,7 @@ static bool read_pair(struct word pair, int pid, struct options *options, struct
         refuse_key(key, why);
         return false;
     }
-    if (keys[i].read(value, options, pid))
+    if (keys[i].read(value, options))
         return true;
     text_add_bytes(why, key.at, key.len);
     text_add(why, " is ");
@@ -231,18 +226,30 @@ static bool read_pair(struct word pair, int pid, struct options *options, struct
     return false;
 }
 
-bool options_read(const char *text, int pid, struct options *options, char *why, size_t why_size)
+bool options_read(const char *text, struct options *options, char *why, size_t why_size)
 {
     *options = (struct options){.action = ACTION_LOG, .stack = 16};
     const char *at = text ? text : "";
     while (*at) {
         const struct word pair = {at, strcspn(at, ",")};
         struct text reason = text_in(why, why_size);
-        if (pair.len > 0 && !read_pair(pair, pid, options, &reason))
+        if (pair.len > 0 && !read_pair(pair, options, &reason))
             return false;
         at += pair.len + (at[pair.len] == ',');
     }
     if (options->grace_ms == 0)
         options->grace_ms = options->action == ACTION_CLOSE ? GRACE_CLOSE_MS : GRACE_DEFAULT_MS;
     return true;
+}
+
+bool options_output(const struct options *options, int pid, char path[OPTIONS_PATH_SIZE])
+{
+    struct text text = text_in(path, OPTIONS_PATH_SIZE);
+    for (const char *at = options->output; *at; at++) {
+        if (*at == '%' && *++at == 'p')
+            text_add_uint(&text, (uint64_t)pid);
+        else
+            text_add_bytes(&text, at, 1);
+    }
+    return !text.cut;
 }

@@ -19,19 +19,25 @@ struct options {
     enum action action;
     uint32_t grace_ms;
     enum format format;
-    int stack;                        /* frames kept, 0 to 64 */
-    bool last;                        /* also keep where a socket was last read or written */
-    int signal;                       /* on which to report what is held; 0: none */
-    char output[OPTIONS_PATH_SIZE];   /* an absolute path, or "" for standard error */
+    int stack;                      /* frames kept, 0 to 64 */
+    bool last;                      /* also keep where a socket was last read or written */
+    int signal;                     /* on which to report what is held; 0: none */
+    char output[OPTIONS_PATH_SIZE]; /* an absolute path with its %p and %%, "" for standard error */
     char suppress[OPTIONS_PATH_SIZE]; /* an absolute path, or "" */
 };
 
 /*
- * Reads text (NULL or "" for the defaults) into *options. %p in the output's path becomes pid;
- * a relative path is taken from the working directory. On a mistake returns false and says in
+ * Reads text (NULL or "" for the defaults) into *options. A relative path is taken from the working
+ * directory. On a mistake returns false and says in
  * why what was wrong and what would be right, in one line without an end of line. The
  * constructor's and the command's; not for signal handlers.
  */
-bool options_read(const char *text, int pid, struct options *options, char *why, size_t why_size);
+bool options_read(const char *text, struct options *options, char *why, size_t why_size);
+
+/*
+ * Where the output of process pid goes: %p becomes pid, and %% becomes %. False when that is longer
+ * than OPTIONS_PATH_SIZE. Any thread, any signal handler.
+ */
+bool options_output(const struct options *options, int pid, char path[OPTIONS_PATH_SIZE]);
 
 #endif

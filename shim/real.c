@@ -139,6 +139,20 @@ static pid_t like_fork(void)
 
 pid_t (*vfork_next)(void) = like_fork;
 
+/* What we did not find is no error of the program's. */
+static void forget_error(void)
+{
+    if (dlerror)
+        dlerror();
+}
+
+void *real_find(const char *name)
+{
+    void *const found = find(name);
+    forget_error();
+    return found;
+}
+
 void real_resolve(void)
 {
     void *found = NULL;
@@ -148,8 +162,7 @@ void real_resolve(void)
         real.name = (returns(*) parameters)found;
 #include "calls.h"
 #undef CALL
-    if (dlerror)
-        dlerror(); /* what we did not find is no error of the program's */
+    forget_error();
     if (real.vfork != stub_vfork)
         vfork_next = real.vfork;
 }

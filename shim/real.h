@@ -22,6 +22,12 @@ extern struct real real;
  */
 void real_resolve(void);
 
+/*
+ * Any other function of libc's, or of another preload's; NULL when there is none. What dlerror says
+ * to the program is as it was. The constructor's.
+ */
+void *real_find(const char *name);
+
 /* Where the hook of vfork jumps (hooks.c), as valid as the table. */
 extern pid_t (*vfork_next)(void);
 

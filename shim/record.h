@@ -35,6 +35,7 @@ struct leak {
     struct endpoint local;
     struct endpoint peer;
     uint64_t cookie;
+    uint64_t netns; /* the cookie of its network namespace */
     site_t opened_at;
     site_t eof_at; /* 0 when the end of the stream was not read */
     site_t last_at;

@@ -110,11 +110,12 @@ static void tell_lost_output(void)
 
 static void write_out(const struct text *text)
 {
+    static char path[OPTIONS_PATH_SIZE];
     if (!rules->output[0]) {
         counts.lost += !write_stderr(text);
         return;
     }
-    if (write_file(rules->output, text))
+    if (options_output(rules, (int)raw0(SYS_getpid), path) && write_file(path, text))
         return;
     counts.lost++;
     tell_lost_output();

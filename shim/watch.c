@@ -118,8 +118,9 @@ static void run_tell(void *with)
     if (record->type == RECORD_BIND_CONFLICT && record->leaks == 0)
         record->holder = diag_holder(&record->wanted);
     if (record->type == RECORD_REAP && record->error == 0)
-        record->fate = record->why == WHY_DEAD ? FATE_GONE
-                                               : diag_fate(&leak->local, &leak->peer, leak->cookie);
+        record->fate = record->why == WHY_DEAD
+                           ? FATE_GONE
+                           : diag_fate(&leak->local, &leak->peer, leak->cookie, leak->netns);
     report_tell(&telling->told);
 }
 

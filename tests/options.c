@@ -79,11 +79,13 @@ Test(options, takes_what_is_right)
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         struct options options;
         char why[256] = "";
-        cr_expect(options_read(good[i].text, 4711, &options, why, sizeof(why)), "%s: %s",
-                  good[i].text, why);
+        cr_expect(options_read(good[i].text, &options, why, sizeof(why)), "%s: %s", good[i].text,
+                  why);
         cr_expect_eq(options.action, good[i].action, "%s", good[i].text);
         cr_expect_eq(options.grace_ms, good[i].grace_ms, "%s", good[i].text);
-        cr_expect_str_eq(options.output, good[i].output, "%s", good[i].text);
+        char path[OPTIONS_PATH_SIZE];
+        cr_expect(options_output(&options, 4711, path), "%s", good[i].text);
+        cr_expect_str_eq(path, good[i].output, "%s", good[i].text);
     }
 }
 
@@ -91,21 +93,21 @@ Test(options, knows_how_to_tell_and_what_to_keep)
 {
     struct options options;
     char why[256] = "";
-    cr_assert(options_read("", 1, &options, why, sizeof(why)));
+    cr_assert(options_read("", &options, why, sizeof(why)));
     cr_expect_eq(options.format, FORMAT_TEXT);
     cr_expect_eq(options.stack, 16);
     cr_expect_not(options.last);
     cr_expect_eq(options.signal, 0);
     cr_expect_str_empty(options.suppress);
-    cr_assert(options_read("format=json,stack=64,last=on,suppress=/a/b,signal=USR2", 1, &options,
-                           why, sizeof(why)),
+    cr_assert(options_read("format=json,stack=64,last=on,suppress=/a/b,signal=USR2", &options, why,
+                           sizeof(why)),
               "%s", why);
     cr_expect_eq(options.format, FORMAT_JSON);
     cr_expect_eq(options.stack, 64);
     cr_expect(options.last);
     cr_expect_eq(options.signal, SIGUSR2);
     cr_expect_str_eq(options.suppress, "/a/b");
-    cr_assert(options_read("stack=0,signal=SIGHUP", 1, &options, why, sizeof(why)));
+    cr_assert(options_read("stack=0,signal=SIGHUP", &options, why, sizeof(why)));
     cr_expect_eq(options.stack, 0);
     cr_expect_eq(options.signal, SIGHUP);
 }
@@ -115,7 +117,7 @@ Test(options, says_what_was_wrong_and_what_would_be_right)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct options options;
         char why[256] = "";
-        cr_expect_not(options_read(bad[i].text, 1, &options, why, sizeof(why)), "%s", bad[i].text);
+        cr_expect_not(options_read(bad[i].text, &options, why, sizeof(why)), "%s", bad[i].text);
         cr_expect_str_eq(why, bad[i].why, "%s: %s", bad[i].text, why);
     }
 }
@@ -125,7 +127,7 @@ Test(options, takes_a_relative_path_from_the_working_directory)
     struct options options;
     char why[256] = "";
     cr_assert_eq(chdir("/tmp"), 0);
-    cr_assert(options_read("output=a.log", 1, &options, why, sizeof(why)));
+    cr_assert(options_read("output=a.log", &options, why, sizeof(why)));
     cr_expect_str_eq(options.output, "/tmp/a.log");
 }
 
@@ -135,5 +137,5 @@ Test(options, refuses_a_path_that_does_not_fit)
     memset(text + strlen(text), 'a', OPTIONS_PATH_SIZE);
     struct options options;
     char why[256] = "";
-    cr_expect_not(options_read(text, 1, &options, why, sizeof(why)));
+    cr_expect_not(options_read(text, &options, why, sizeof(why)));
 }

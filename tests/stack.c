@@ -13,7 +13,7 @@
 #include "stack.h"
 #include "support.h"
 
-#define APART __attribute__((noinline, noclone, aligned(256)))
+#define APART __attribute__((noinline, aligned(256)))
 
 static void start(void)
 {
