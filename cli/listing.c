@@ -123,7 +123,7 @@ static void add_backlog(const struct row *row, struct text *text)
 
 static const char *waiting_color(const struct row *row)
 {
-    return row->socket->waiting >= row->socket->backlog ? "red" : NULL;
+    return row->socket->waiting > row->socket->backlog ? "red" : NULL;
 }
 
 static void add_inode(const struct row *row, struct text *text)
@@ -167,7 +167,7 @@ static void add_uid(const struct row *row, struct text *text)
         NUMBER("PID", add_pid, NULL, "its process id"),                                            \
         NUMBER("FD", add_fd, NULL, "its descriptor of the socket")
 #define IDENTITY                                                                                   \
-    STRING("STATE", add_state, 0, "of the connection"),                                            \
+    STRING("STATE", add_state, 0, "TCP state of the socket"),                                      \
         NUMBER("INODE", add_inode, NULL, "the socket's, as in /proc/PID/fd"),                      \
         NUMBER("COOKIE", add_cookie, NULL, "the kernel's identity of the socket (SO_COOKIE)"),     \
         NUMBER("NETNS", add_netns, NULL, "inode of its network namespace, as lsns shows it"),      \
@@ -190,7 +190,7 @@ static const struct column queue_columns[] = {
     STRING("LOCAL", add_local, 0, "address that it listens on"),
     NUMBER("WAITING", add_waiting, waiting_color, "connections in the accept queue"),
     NUMBER("HUNG_UP", add_hung_up, NULL, "how many of those are in CLOSE_WAIT"),
-    NUMBER("BACKLOG", add_backlog, NULL, "length from which on the queue takes no more"),
+    NUMBER("BACKLOG", add_backlog, NULL, "length that the queue was given; it takes one more"),
     SECONDS("AGE", "time since the oldest of those that hung up was last heard"),
     IDENTITY,
 };

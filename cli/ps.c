@@ -27,6 +27,8 @@
 #define WATCH_MIN_S 0.1
 #define WATCH_MAX_S 86400.0
 
+enum { SCREEN_SIZE = 64 * 1024, GO_ON = -1 };
+
 struct settings {
     const struct listing *listing;
     struct choice columns;
@@ -62,10 +64,11 @@ static void print_help(void)
     listing_explain(&listing_queues, stdout);
 }
 
-static int complain(const char *what, int status)
+/* False, for those who end with it. */
+static bool complain(const char *what)
 {
     fprintf(stderr, "closewait ps: %s\n", what);
-    return status;
+    return false;
 }
 
 static bool add_pids(struct settings *settings, const char *list)
@@ -142,8 +145,17 @@ static bool read_option(struct settings *settings, int option, const char **colu
     }
 }
 
-/* False after a mistake that was told. */
-static bool read_arguments(struct settings *settings, int argc, char **argv)
+static bool choose_columns(struct settings *settings, const char *columns)
+{
+    char why[512];
+    const struct listing *listing = settings->listing;
+    return listing_choose(listing, columns ? columns : listing->usual, &settings->columns, why,
+                          sizeof(why)) ||
+           complain(why);
+}
+
+/* GO_ON, or the exit status after a mistake that was told, or after --help. */
+static int read_arguments(struct settings *settings, int argc, char **argv)
 {
     static const struct option known[] = {
         {"pid", required_argument, NULL, 'p'},    {"listen", no_argument, NULL, 'l'},
@@ -156,29 +168,23 @@ static bool read_arguments(struct settings *settings, int argc, char **argv)
     for (int c; (c = getopt_long(argc, argv, "+:p:lo:nJw:h", known, NULL)) != -1;) {
         if (c == 'h') {
             print_help();
-            exit(0);
+            return EXIT_SUCCESS;
         }
         if (c == '?' || c == ':') {
             tell_misuse(c, argv[optind - 1]);
-            return false;
+            return EXIT_USAGE;
         }
         if (!read_option(settings, c, &columns))
-            return false;
+            return EXIT_USAGE;
     }
     if (optind < argc) {
         fprintf(stderr,
                 "closewait ps: '%s' is no option: closewait ps --help lists them, and --pid takes "
                 "process ids\n",
                 argv[optind]);
-        return false;
+        return EXIT_USAGE;
     }
-    char why[512];
-    const struct listing *listing = settings->listing;
-    if (listing_choose(listing, columns ? columns : listing->usual, &settings->columns, why,
-                       sizeof(why)))
-        return true;
-    complain(why, EXIT_USAGE);
-    return false;
+    return choose_columns(settings, columns) ? GO_ON : EXIT_USAGE;
 }
 
 /* Whether a process that was asked for is there and may be looked into; tells why not. */
@@ -251,41 +257,97 @@ static void tell_unseen(const struct snapshot *snapshot)
                 namespaces, namespaces == 1 ? "" : "s");
 }
 
-static int trouble_with_output(void)
+/* Whether all that was printed has arrived; tells why not. */
+static bool is_written(void)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
-        return EXIT_SUCCESS;
+        return true;
     fprintf(stderr, "closewait ps: cannot write to standard output: %s\n", strerror(errno));
-    return EXIT_FAILURE;
+    return false;
 }
 
-static int look(const struct settings *settings, bool on_screen, bool first)
-{
-    const bool everywhere = settings->pids.count == 0;
-    struct pid_list all = {0};
-    if (!are_open(&settings->pids))
-        return EXIT_FAILURE;
-    if (everywhere && !processes_add_all(&all)) {
-        fprintf(stderr, "closewait ps: cannot read /proc: %s: mount it\n", strerror(errno));
-        return EXIT_FAILURE;
-    }
+struct view {
+    struct pid_list every; /* process there is; empty when some were asked for */
     struct snapshot snapshot;
+    struct rows rows;
+};
+
+static void view_free(struct view *view)
+{
+    free(view->every.at);
+    free(view->rows.at);
+    snapshot_free(&view->snapshot);
+}
+
+static bool view_everything(struct view *view, const struct settings *settings)
+{
     char why[512];
-    if (!snapshot_take(&snapshot, everywhere ? &all : &settings->pids, why, sizeof(why)))
-        return complain(why, EXIT_FAILURE);
-    struct rows rows = everywhere ? listing_all(settings->listing, &snapshot)
-                                  : listing_held(settings->listing, &snapshot);
-    if (on_screen)
-        print_screen(settings, &rows);
-    else
-        print_rows(settings, &rows);
-    const int status = trouble_with_output();
-    if (first || on_screen)
-        tell_unseen(&snapshot);
-    free(rows.at);
-    free(all.at);
-    snapshot_free(&snapshot);
-    return status;
+    if (!processes_add_all(&view->every)) {
+        fprintf(stderr, "closewait ps: cannot read /proc: %s: mount it\n", strerror(errno));
+        return false;
+    }
+    if (!snapshot_take(&view->snapshot, &view->every, why, sizeof(why)))
+        return complain(why);
+    view->rows = listing_all(settings->listing, &view->snapshot);
+    return true;
+}
+
+static bool view_chosen(struct view *view, const struct settings *settings)
+{
+    char why[512];
+    if (!are_open(&settings->pids))
+        return false;
+    if (!snapshot_take(&view->snapshot, &settings->pids, why, sizeof(why)))
+        return complain(why);
+    view->rows = listing_held(settings->listing, &view->snapshot);
+    return true;
+}
+
+/* False after a failure that was told. view_free in either case. */
+static bool view_take(struct view *view, const struct settings *settings)
+{
+    *view = (struct view){0};
+    return settings->pids.count > 0 ? view_chosen(view, settings) : view_everything(view, settings);
+}
+
+static bool list(const struct settings *settings)
+{
+    struct view view;
+    bool done = view_take(&view, settings);
+    if (done) {
+        print_rows(settings, &view.rows);
+        done = is_written();
+        tell_unseen(&view.snapshot);
+    }
+    view_free(&view);
+    return done;
+}
+
+static bool list_again(const struct settings *settings)
+{
+    struct view view;
+    bool done = view_take(&view, settings);
+    if (done) {
+        if (!settings->json)
+            putchar('\n');
+        print_rows(settings, &view.rows);
+        done = is_written();
+    }
+    view_free(&view);
+    return done;
+}
+
+static bool redraw(const struct settings *settings)
+{
+    struct view view;
+    bool done = view_take(&view, settings);
+    if (done) {
+        print_screen(settings, &view.rows);
+        done = is_written();
+        tell_unseen(&view.snapshot);
+    }
+    view_free(&view);
+    return done;
 }
 
 static void pause_for(double seconds)
@@ -295,22 +357,40 @@ static void pause_for(double seconds)
     nanosleep(&(struct timespec){.tv_sec = (time_t)whole, .tv_nsec = (long)(fraction * 1e9)}, NULL);
 }
 
+/* Returns after a failure alone. */
+static void watch_screen(const struct settings *settings)
+{
+    setvbuf(stdout, NULL, _IOFBF, SCREEN_SIZE); /* in one write: it does not flicker */
+    while (redraw(settings))
+        pause_for(settings->watch_s);
+}
+
+/* Returns after a failure alone. */
+static void watch_stream(const struct settings *settings)
+{
+    bool going_on = list(settings);
+    while (going_on) {
+        pause_for(settings->watch_s);
+        going_on = list_again(settings);
+    }
+}
+
 int verb_ps(int argc, char **argv)
 {
     struct settings settings = {.listing = &listing_sockets, .headings = true};
+    bool done = false;
     setlocale(LC_CTYPE, ""); /* else libsmartcols writes a name's other letters in hexadecimal */
-    if (!read_arguments(&settings, argc, argv)) {
+    const int status = read_arguments(&settings, argc, argv);
+    if (status != GO_ON) {
         free(settings.pids.at);
-        return EXIT_USAGE;
+        return status;
     }
-    const bool on_screen = settings.watch_s > 0 && isatty(STDOUT_FILENO);
-    int status = look(&settings, on_screen, true);
-    while (status == EXIT_SUCCESS && settings.watch_s > 0) {
-        pause_for(settings.watch_s);
-        if (!on_screen && !settings.json)
-            putchar('\n');
-        status = look(&settings, on_screen, false);
-    }
+    if (settings.watch_s > 0 && isatty(STDOUT_FILENO) && !settings.json)
+        watch_screen(&settings);
+    else if (settings.watch_s > 0)
+        watch_stream(&settings);
+    else
+        done = list(&settings);
     free(settings.pids.at);
-    return status;
+    return done ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -12,7 +12,7 @@
 #include "sockets.h"
 
 struct snapshot {
-    struct sockets sockets;
+    struct sockets sockets;   /* TCP_CLOSE: it was closed between two looks */
     struct holders holders;   /* of CLOSE_WAIT sockets, and of listeners in whose queue some wait */
     size_t closed_namespaces; /* network namespaces that may not be entered */
 };

@@ -31,7 +31,7 @@ struct tcp_socket {
 
     /* LISTEN */
     uint32_t waiting;   /* connections in the accept queue */
-    uint32_t backlog;   /* at most, before connections are dropped */
+    uint32_t backlog;   /* the queue takes one more than that, and no more */
     uint32_t hung_up;   /* how many of those that wait are in CLOSE_WAIT */
     uint32_t oldest_ms; /* the greatest age_ms of those */
 };
