@@ -2,6 +2,7 @@
 #include "processes.h"
 
 #include <bsd/stdlib.h>
+#include <bsd/string.h>
 #include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
@@ -30,33 +31,36 @@ bool processes_add_all(struct pid_list *list)
     return true;
 }
 
-static bool read_line(pid_t pid, const char *name, char *line, size_t size)
+/* As much of the file as has room, terminated; false when the process has ended. */
+static bool read_file(pid_t pid, const char *name, char *text, size_t size)
 {
     char path[64];
     snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
     FILE *file = fopen(path, "re");
     if (!file)
         return false;
-    const bool read = fgets(line, (int)size, file) != NULL;
+    const size_t len = fread(text, 1, size - 1, file);
+    text[len] = '\0';
     fclose(file);
-    return read;
+    return len > 0;
 }
 
 void process_comm(pid_t pid, char comm[COMM_SIZE])
 {
-    char line[COMM_SIZE + 1] = "";
+    char text[COMM_SIZE + 1];
     comm[0] = '\0';
-    if (!read_line(pid, "comm", line, sizeof(line)))
+    if (!read_file(pid, "comm", text, sizeof(text)))
         return;
-    line[strcspn(line, "\n")] = '\0';
-    memcpy(comm, line, COMM_SIZE);
+    /* One newline is /proc's; others can be the name's own. */
+    text[strlen(text) - 1] = '\0';
+    strlcpy(comm, text, COMM_SIZE);
 }
 
 bool process_is_kernel_thread(pid_t pid)
 {
     enum { FLAG = 0x00200000, FIELDS_BEFORE_FLAGS = 7 }; /* PF_KTHREAD; the state, ppid ... tpgid */
-    char stat[512] = "";
-    if (!read_line(pid, "stat", stat, sizeof(stat)))
+    char stat[512];
+    if (!read_file(pid, "stat", stat, sizeof(stat)))
         return false;
     /* The name is in parentheses, and can have some of its own. */
     const char *at = strrchr(stat, ')');
