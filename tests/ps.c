@@ -119,7 +119,7 @@ static int listen_on(int family, bool any, in_port_t *port, int shared)
 
 static in_port_t local_port(int fd)
 {
-    struct sockaddr_in in;
+    struct sockaddr_in in = {0};
     socklen_t len = sizeof(in);
     cr_assert_eq(getsockname(fd, (struct sockaddr *)&in, &len), 0);
     return ntohs(in.sin_port);
@@ -285,18 +285,26 @@ Test(ps, counts_unread_bytes_as_the_program_can_read_them)
     cr_expect_str_eq(said, expected, "%s instead of %s", said, expected);
 }
 
-Test(ps, knows_when_the_peer_closed)
+Test(ps, knows_when_the_peer_closed_and_begins_with_the_oldest)
 {
     in_port_t port = 0;
     const int listener = peer_listen(AF_INET, &port);
+    const int young = dial(AF_INET, port);
+    const int peer_of_young = accept(listener, NULL, NULL);
     const uint64_t before = now_ms();
-    half_closed(listener, port, 0);
+    const int old = half_closed(listener, port, 0);
     const uint64_t after = now_ms();
     while (now_ms() - after < 300)
         poll(NULL, 0, 10);
+    close(peer_of_young);
+    cr_assert(eventually(is_hung_up, &young));
+
+    char expected[32];
+    snprintf(expected, sizeof(expected), "%d\n%d\n", old, young);
+    must_say(expected, own_pid("--pid %d -n -o FD | sed 's/^ *//'"));
     char said[256];
     shell(said, sizeof(said),
-          "%s ps --pid %d --json | sed -n 's/.*\"age\": *\\([0-9.]*\\).*/\\1/p'",
+          "%s ps --pid %d --json | sed -n 's/.*\"age\": *\\([0-9.]*\\).*/\\1/p' | head -1",
           built("closewait"), (int)getpid());
     const double age_ms = strtod(said, NULL) * 1000;
     const double slack_ms = 20; /* the kernel counts in jiffies */
@@ -401,6 +409,11 @@ Test(ps, tells_listeners_of_one_port_apart)
     /* What is for 127.0.0.1 comes to this one from now on. */
     close(accept(any, NULL, NULL));
     const int own = listen_on(AF_INET, false, &port, SO_REUSEPORT);
+    const struct sockaddr_in other = {.sin_family = AF_INET,
+                                      .sin_port = htons(port),
+                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1)};
+    const int elsewhere = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(connect(elsewhere, (const struct sockaddr *)&other, sizeof(other)), 0);
     hang_up_in_queue(AF_INET, port);
     await_queued(port, 2);
     must_own(port, "127.0.0.1", own, "127.0.0.1", "");
