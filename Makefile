@@ -59,7 +59,7 @@ $(BUILD)/shim/versions.map: shim/calls.h
 		$(CC) $(CFLAGS) -E -P -Ishim -x c - | tr -d '" ' | sort -u | sed '/./s/$$/ {};/' >$@
 
 $(BUILD)/closewait: $(CLI_OBJ) $(CLI_SHARED)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lelf -lbsd
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lelf -lbsd -lmnl -lsmartcols -lpthread
 
 $(DEMO): %: %.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< -lbsd

@@ -13,6 +13,7 @@ static const struct {
 } verbs[] = {
     {"run", verb_run,
      "run a program with the shim: closewait run [OPTION...] [--] PROGRAM [ARG...]"},
+    {"ps", verb_ps, "list the CLOSE_WAIT sockets of the machine, and whose they are"},
 };
 
 enum { VERBS = sizeof(verbs) / sizeof(verbs[0]) };
@@ -40,6 +41,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < VERBS; i++)
         if (strcmp(argv[1], verbs[i].name) == 0)
             return verbs[i].run(argc - 1, argv + 1);
-    fprintf(stderr, "closewait: unknown verb '%s': expected run (closewait --help)\n", argv[1]);
+    fprintf(stderr, "closewait: unknown verb '%s': expected run or ps (closewait --help)\n",
+            argv[1]);
     return EXIT_USAGE;
 }

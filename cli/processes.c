@@ -1,0 +1,70 @@
+#define _GNU_SOURCE
+#include "processes.h"
+
+#include <bsd/stdlib.h>
+#include <bsd/string.h>
+#include <dirent.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "array.h"
+
+void processes_add(struct pid_list *list, pid_t pid)
+{
+    list->at = array_grow(list->at, list->count, sizeof(*list->at));
+    list->at[list->count++] = pid;
+}
+
+bool processes_add_all(struct pid_list *list)
+{
+    DIR *proc = opendir("/proc");
+    if (!proc)
+        return false;
+    for (const struct dirent *entry; (entry = readdir(proc));) {
+        const pid_t pid = (pid_t)strtonum(entry->d_name, 1, INT_MAX, NULL);
+        if (pid > 0)
+            processes_add(list, pid);
+    }
+    closedir(proc);
+    return true;
+}
+
+/* As much of the file as has room, terminated; false when the process has ended. */
+static bool read_file(pid_t pid, const char *name, char *text, size_t size)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    const size_t len = fread(text, 1, size - 1, file);
+    text[len] = '\0';
+    fclose(file);
+    return len > 0;
+}
+
+void process_comm(pid_t pid, char comm[COMM_SIZE])
+{
+    char text[COMM_SIZE + 1];
+    comm[0] = '\0';
+    if (!read_file(pid, "comm", text, sizeof(text)))
+        return;
+    /* One newline is /proc's; others can be the name's own. */
+    text[strlen(text) - 1] = '\0';
+    strlcpy(comm, text, COMM_SIZE);
+}
+
+bool process_is_kernel_thread(pid_t pid)
+{
+    enum { FLAG = 0x00200000, FIELDS_BEFORE_FLAGS = 7 }; /* PF_KTHREAD; the state, ppid ... tpgid */
+    char stat[512];
+    if (!read_file(pid, "stat", stat, sizeof(stat)))
+        return false;
+    /* The name is in parentheses, and can have some of its own. */
+    const char *at = strrchr(stat, ')');
+    for (int i = 0; at && i < FIELDS_BEFORE_FLAGS; i++)
+        at = strchr(at + 1, ' ');
+    return at && (strtoul(at, NULL, 10) & FLAG);
+}

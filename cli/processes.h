@@ -1,0 +1,31 @@
+/*
+ * Processes as /proc shows them.
+ */
+#ifndef CLOSEWAIT_PROCESSES_H
+#define CLOSEWAIT_PROCESSES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* TASK_COMM_LEN; the names of kernel threads, which can be longer, are not asked for. */
+enum { COMM_SIZE = 16 };
+
+struct pid_list {
+    pid_t *at; /* free(3) */
+    size_t count;
+};
+
+/* Appends a pid. */
+void processes_add(struct pid_list *list, pid_t pid);
+
+/* Appends every process that /proc shows. False when it cannot be read; errno says why. */
+bool processes_add_all(struct pid_list *list);
+
+/* The short name of a process, as ps(1) shows it; empty when it has ended. */
+void process_comm(pid_t pid, char comm[COMM_SIZE]);
+
+/* Kernel threads have a pid and no descriptors of their own. False for one that has ended. */
+bool process_is_kernel_thread(pid_t pid);
+
+#endif

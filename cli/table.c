@@ -1,0 +1,91 @@
+#include "table.h"
+
+#include <err.h>
+#include <libsmartcols/libsmartcols.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* An address has at most 56 bytes, an owner two numbers, a name and an address. */
+enum { CELL_SIZE = 256 };
+
+/* libsmartcols fails for want of memory alone, the way that we use it. */
+static void *must(void *made)
+{
+    if (!made)
+        errx(EXIT_FAILURE, "out of memory for the table");
+    return made;
+}
+
+static void fill(struct libscols_line *line, size_t column, const char *cell)
+{
+    if (cell[0] && scols_line_set_data(line, column, cell) != 0)
+        must(NULL);
+}
+
+static struct libscols_table *table_with(const struct choice *choice)
+{
+    struct libscols_table *table = must(scols_new_table());
+    for (size_t i = 0; i < choice->count; i++) {
+        const struct column *column = choice->at[i];
+        struct libscols_column *made =
+            must(scols_table_new_column(table, column->name, 0, column->flags));
+        scols_column_set_json_type(made, column->json_type);
+    }
+    return table;
+}
+
+bool table_wants_colors(void)
+{
+    const char *no_color = getenv("NO_COLOR");
+    const char *term = getenv("TERM");
+    return isatty(STDOUT_FILENO) && !(no_color && no_color[0]) && term && strcmp(term, "dumb") != 0;
+}
+
+void table_print(const struct choice *choice, const struct rows *rows, struct table_style style)
+{
+    if (rows->count == 0)
+        return;
+    struct libscols_table *table = table_with(choice);
+    scols_table_enable_noheadings(table, !style.headings);
+    scols_table_enable_colors(table, style.colors);
+    for (size_t i = 0; i < rows->count; i++) {
+        struct libscols_line *line = must(scols_table_new_line(table, NULL));
+        for (size_t j = 0; j < choice->count; j++) {
+            const struct column *column = choice->at[j];
+            char cell[CELL_SIZE];
+            struct text text = text_in(cell, sizeof(cell));
+            column->cell(&rows->at[i], &text);
+            fill(line, j, cell);
+            if (column->color)
+                scols_cell_set_color(scols_line_get_cell(line, j), column->color(&rows->at[i]));
+        }
+    }
+    scols_print_table(table);
+    scols_unref_table(table);
+}
+
+void table_print_json(const struct listing *listing, const struct choice *choice,
+                      const struct rows *rows)
+{
+    struct libscols_table *table = table_with(choice);
+    scols_table_enable_json(table, 1);
+    scols_table_set_name(table, listing->name);
+    for (size_t i = 0; i < rows->count; i++) {
+        struct libscols_line *line = must(scols_table_new_line(table, NULL));
+        for (size_t j = 0; j < choice->count; j++) {
+            const struct column *column = choice->at[j];
+            char cell[CELL_SIZE];
+            struct text text = text_in(cell, sizeof(cell));
+            (column->json_cell ? column->json_cell : column->cell)(&rows->at[i], &text);
+            fill(line, j, cell);
+        }
+    }
+    /* Of a table without lines, it would print nothing, which is no JSON. */
+    if (rows->count == 0)
+        printf("{\n   \"%s\": []\n}\n", listing->name);
+    else
+        scols_print_table(table);
+    scols_unref_table(table);
+}
