@@ -39,11 +39,15 @@ DEMO_OBJ    := $(call objects,demo)
 DEMO        := $(DEMO_OBJ:.o=)
 # The command reads options and judges with the shim's own code.
 CLI_SHARED  := $(addprefix $(BUILD)/shim/,options.o text.o endpoint.o judge.o)
+# What finds functions and lines. libiberty.a for its demanglers of C++ and Rust.
+SYMBOL_OBJ  := $(addprefix $(BUILD)/cli/,symbol.o lines.o ranges.o image.o strings.o demangle.o)
+SYMBOL_LIBS := -ldw -lelf -liberty
 # The tests look at all of the shim from within but for the hooks and the boot, which would make
 # the tests themselves a program under the shim.
 UNIT_OBJ    := $(filter-out $(BUILD)/shim/hooks.o $(BUILD)/shim/init.o,$(SHIM_OBJ))
-TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors manners storm leaker leaker-musl leaker-static leaker-musl-static \
-	leaker-fortified leaker-lfs leaker-tsan names names-musl early.so)
+TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors manners storm leaker leaker-musl leaker-static \
+	leaker-musl-static leaker-fortified leaker-lfs leaker-tsan names names-musl early.so places places-O0 \
+	places-cxx places-cxx-O0 find)
 
 all: $(BUILD)/libclosewait.so $(BUILD)/closewait $(DEMO)
 
@@ -59,13 +63,13 @@ $(BUILD)/shim/versions.map: shim/calls.h
 		$(CC) $(CFLAGS) -E -P -Ishim -x c - | tr -d '" ' | sort -u | sed '/./s/$$/ {};/' >$@
 
 $(BUILD)/closewait: $(CLI_OBJ) $(CLI_SHARED)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lelf -lbsd -lmnl -lsmartcols -lpthread
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS) -lmnl -lsmartcols -ljansson -lpthread -lbsd
 
 $(DEMO): %: %.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< -lbsd
 
-$(BUILD)/tests/closewait-tests: $(TEST_OBJ) $(UNIT_OBJ) $(BUILD)/cli/preload.o
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion -lelf -lbsd -lutil
+$(BUILD)/tests/closewait-tests: $(TEST_OBJ) $(UNIT_OBJ) $(BUILD)/cli/preload.o $(SYMBOL_OBJ)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion $(SYMBOL_LIBS) -lbsd -lutil
 
 $(BUILD)/tests/leaker: $(BUILD)/tests/programs/leaker.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
@@ -133,6 +137,29 @@ $(BUILD)/tests/early.so: tests/programs/early.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(WARNINGS) -O2 -fPIC -shared -o $@ $<
 
+$(BUILD)/tests/find: $(BUILD)/tests/programs/find.o $(SYMBOL_OBJ)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS)
+
+# Programs that know their own places, in both formats of DWARF that are about, in either kind of
+# executable. By gcc: addr2line, which the tests compare with, misreads what clang writes.
+PLACES = -std=$(1) $(filter-out -Wmissing-prototypes,$(WARNINGS)) -Wl,--build-id=sha1 -o $@ $<
+
+$(BUILD)/tests/places: tests/programs/places.c
+	@mkdir -p $(@D)
+	gcc -O2 -gdwarf-5 -pie -fPIE $(call PLACES,gnu11)
+
+$(BUILD)/tests/places-O0: tests/programs/places.c
+	@mkdir -p $(@D)
+	gcc -O0 -gdwarf-4 -no-pie $(call PLACES,gnu11)
+
+$(BUILD)/tests/places-cxx: tests/programs/places.cc
+	@mkdir -p $(@D)
+	g++ -O2 -gdwarf-4 -pie -fPIE $(call PLACES,gnu++17)
+
+$(BUILD)/tests/places-cxx-O0: tests/programs/places.cc
+	@mkdir -p $(@D)
+	g++ -O0 -gdwarf-5 -pie -fPIE $(call PLACES,gnu++17)
+
 $(BUILD)/shim/%.o: shim/%.c
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(CFLAGS) $(SHIM_CFLAGS) -c -o $@ $<
@@ -174,7 +201,7 @@ test-long: all $(TEST_PROGRAMS)
 lint: deps-lint
 	$(MAKE) BUILD=$(BUILD)/gcc CC=gcc all $(BUILD)/gcc/tests/closewait-tests
 	$(MAKE) BUILD=$(BUILD)/clang CC=clang all $(BUILD)/clang/tests/closewait-tests
-	clang-format --dry-run -Werror $(SOURCES) $(wildcard */*.h tests/*/*.h)
+	clang-format --dry-run -Werror $(SOURCES) $(wildcard */*.h tests/*/*.h tests/*/*.cc)
 	printf '%s\n' $(SOURCES) | \
 		xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- -std=gnu11 -Ishim' clang-tidy
 	shellcheck demo/*.sh tests/long/*.sh .ci/run .ci/deps
