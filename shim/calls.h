@@ -82,6 +82,21 @@ CALL(ssize_t, __recvfrom_chk,
      len > size ? -EFAULT
                 : raw6(SYS_recvfrom, fd, (long)buf, (long)len, flags, (long)addr, (long)addr_len))
 
+/* Where a socket was used last, for the option last. */
+CALL(ssize_t, write, (int fd, const void *buf, size_t len),
+     raw3(SYS_write, fd, (long)buf, (long)len))
+CALL(ssize_t, writev, (int fd, const struct iovec *iov, int n), raw3(SYS_writev, fd, (long)iov, n))
+CALL(ssize_t, send, (int fd, const void *buf, size_t len, int flags),
+     raw6(SYS_sendto, fd, (long)buf, (long)len, flags, 0, 0))
+CALL(ssize_t, sendto,
+     (int fd, const void *buf, size_t len, int flags, const struct sockaddr *addr,
+      socklen_t addr_len),
+     raw6(SYS_sendto, fd, (long)buf, (long)len, flags, (long)addr, (long)addr_len))
+CALL(ssize_t, sendmsg, (int fd, const struct msghdr *msg, int flags),
+     raw3(SYS_sendmsg, fd, (long)msg, flags))
+CALL(int, sendmmsg, (int fd, struct mmsghdr *msgs, unsigned int n, int flags),
+     raw4(SYS_sendmmsg, fd, (long)msgs, (long)n, flags))
+
 /* A child that adopts the table at once: one of its own vfork children must not do it first. */
 CALL(pid_t, fork, (void), late_fork())
 
@@ -140,6 +155,8 @@ ALIAS(__fork, fork)
 ALIAS(__read, read)
 ALIAS(__recv, recv)
 ALIAS(__vfork, vfork)
+ALIAS(__write, write)
+ALIAS(__send, send)
 ALIAS(_IO_fclose, fclose)
 
 /* The oldest version there is for a processor; what is older elsewhere has it as well. */
@@ -169,6 +186,8 @@ GLIBC(__fcntl, GLIBC_FIRST("2.0"))
 GLIBC(__fork, GLIBC_FIRST("2.0"))
 GLIBC(__read, GLIBC_FIRST("2.0"))
 GLIBC(__recv, "GLIBC_PRIVATE")
+GLIBC(__write, GLIBC_FIRST("2.0"))
+GLIBC(__send, GLIBC_FIRST("2.0"))
 GLIBC(_IO_fclose, GLIBC_FIRST("2.1"))
 
 #undef GLIBC_FIRST

@@ -105,10 +105,12 @@ static bool take_ownership(void)
 static bool go(void)
 {
     stack_init(options.stack);
-    report_start(&options);
+    if (!report_start(&options))
+        return false;
+    watch_on(options.signal);
     watch_init(&options);
     rescue_start(&options);
-    track_start();
+    track_start(options.last);
     watch_if(track_inherited());
     return true;
 }

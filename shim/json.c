@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "names.h"
+#include "suppress.h"
 
 /* The name of a member and what separates it from the one before. */
 static void key(struct text *text, const char *name)
@@ -213,6 +214,8 @@ static void add_leak(struct text *text, const struct told *told)
 {
     add_leak_body(text, told);
     add_counts(text, told);
+    if (told->held)
+        add_number(text, "held", told->held);
 }
 
 static void add_reap(struct text *text, const struct told *told)
@@ -237,6 +240,7 @@ static void add_holding_leak(struct text *text, const struct told *told)
     key(text, "leak");
     text_add(text, "{");
     add_leak_body(text, told);
+    add_counts(text, told);
     text_add(text, "}");
     add_number(text, "leaks", (uint64_t)told->record->leaks);
 }
@@ -284,6 +288,23 @@ static void add_late_close(struct text *text, const struct told *told)
     add_counts(text, told);
 }
 
+static void add_suppressions(struct text *text, const struct told *told)
+{
+    if (told->suppression_count == 0)
+        return;
+    key(text, "suppressions");
+    text_add(text, "[");
+    for (int i = 0; i < told->suppression_count; i++) {
+        const struct suppression *pattern = &told->suppressions[i];
+        text_add(text, i > 0 ? ",{" : "{");
+        add_number(text, "line", (uint64_t)pattern->line);
+        add_string(text, "pattern", pattern->text);
+        add_number(text, "matched", pattern->matched);
+        text_add(text, "}");
+    }
+    text_add(text, "]");
+}
+
 static void add_summary(struct text *text, const struct told *told)
 {
     const struct totals *totals = &told->totals;
@@ -296,6 +317,7 @@ static void add_summary(struct text *text, const struct told *told)
     add_number(text, "late", totals->late);
     add_number(text, "lost", totals->lost);
     add_number(text, "stackless", totals->stackless);
+    add_suppressions(text, told);
 }
 
 void json_add(struct text *text, const struct told *told)

@@ -7,6 +7,7 @@
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <stdatomic.h>
 #include <sys/syscall.h>
 
 #include "owner.h"
@@ -83,7 +84,8 @@ static int unshares(long nr, const long *args)
 {
     if (nr == SYS_unshare)
         return (int)args[0];
-    return nr == SYS_close_range && (args[2] & CLOSE_RANGE_UNSHARE) ? CLONE_FILES : 0;
+    return nr == SYS_close_range && ((unsigned long)args[2] & CLOSE_RANGE_UNSHARE) ? CLONE_FILES
+                                                                                   : 0;
 }
 
 static bool leaves(long nr, const long *args)
@@ -124,6 +126,18 @@ struct number number_before(long nr, const long *args)
                            .left = leaves(nr, args),
                            .from = departure(nr, args),
                            .told = departs(nr, args)};
+}
+
+/* A read or write of bytes: where the socket was used last. */
+static void used_by_number(long nr, long ret, const long *args, struct caller caller)
+{
+    static const long numbers[] = {SYS_read,  SYS_readv,  SYS_recvfrom, SYS_recvmsg, SYS_recvmmsg,
+                                   SYS_write, SYS_writev, SYS_sendto,   SYS_sendmsg, SYS_sendmmsg};
+    if (ret <= 0 || !atomic_load_explicit(&track_last, memory_order_relaxed))
+        return;
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        if (nr == numbers[i])
+            track_used((int)args[0], caller);
 }
 
 static bool read_by_number(long nr, long ret, const long *args, struct caller caller)
@@ -207,6 +221,7 @@ bool number_after(long nr, long *ret, const long *args, struct number begun, str
         if (*ret != 0)
             owner_cloned(flags);
     }
+    used_by_number(nr, *ret, args, caller);
     const bool news = heard(nr, ret, args, begun.before, caller);
     watch_unshared(unshares(nr, args), (int)*ret, begun.left);
     return news || late;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "names.h"
+#include "suppress.h"
 
 enum { COLUMNS = 100 };
 
@@ -199,7 +200,12 @@ static void add_rate(struct text *text, const struct told *told)
 static void add_leak(struct text *text, const struct told *told)
 {
     const struct leak *leak = &told->record->leak;
-    text_add(text, "leak: ");
+    text_add(text, told->held ? "held now: " : "leak: ");
+    if (told->held) {
+        add_count(text, told->held, "socket", "sockets");
+        add_site(text, told);
+        text_add(text, ", among them\n    ");
+    }
     if (told->since == 0) {
         add_ends(text, leak);
         add_state(text, leak);
@@ -358,6 +364,22 @@ static void add_if_any(struct text *text, uint32_t number, const char *what)
     text_add(text, what);
 }
 
+static void add_suppression(struct text *text, const struct suppression *pattern, bool symbolized)
+{
+    text_add(text, "    suppression in line ");
+    text_add_uint(text, (uint64_t)pattern->line);
+    text_add(text, " (");
+    text_add(text, pattern->text);
+    if (pattern->matched > 0) {
+        text_add(text, ") matched ");
+        add_count(text, pattern->matched, "leak\n", "leaks\n");
+    } else if (suppress_is_symbolic(pattern) && !symbolized) {
+        text_add(text, ") was not tried: functions and files are known under closewait run\n");
+    } else {
+        text_add(text, ") matched nothing\n");
+    }
+}
+
 static void add_summary(struct text *text, const struct told *told)
 {
     const struct totals *totals = &told->totals;
@@ -375,6 +397,8 @@ static void add_summary(struct text *text, const struct told *told)
     add_if_any(text, totals->lost, totals->lost == 1 ? " report lost" : " reports lost");
     add_if_any(text, totals->stackless, " without a stack (too many call sites)");
     text_add(text, "\n");
+    for (int i = 0; i < told->suppression_count; i++)
+        add_suppression(text, &told->suppressions[i], told->symbolized);
 }
 
 void prose_add(struct text *text, const struct told *told)

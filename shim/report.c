@@ -15,11 +15,13 @@
 #include "raw.h"
 #include "signals.h"
 #include "sites.h"
+#include "suppress.h"
 #include "text.h"
 
 enum { LINE_SIZE = 65536, PORTS_REMEMBERED = 16, LEAKS_REMEMBERED = 256 };
 
 static const struct options *rules;
+static struct suppressions suppressions;
 static char comm[16]; /* TASK_COMM_LEN */
 static int opener;    /* who had what this process inherited over fork */
 
@@ -65,9 +67,20 @@ void report_init(void)
         stderr_at_start = (struct statx){0};
 }
 
-void report_start(const struct options *options)
+bool report_start(const struct options *options)
 {
+    char why[400];
+    char line_of_it[460];
+    if (options->suppress[0] &&
+        !suppress_read(&suppressions, options->suppress, why, sizeof(why))) {
+        struct text text = text_in(line_of_it, sizeof(line_of_it));
+        text_add(&text, "CLOSEWAIT_OPTIONS: suppress: ");
+        text_add(&text, why);
+        report_complain(line_of_it);
+        return false;
+    }
     rules = options;
+    return true;
 }
 
 /* A planted symbolic link is not followed (O_NOFOLLOW); a record is appended in one piece. */
@@ -223,11 +236,6 @@ void report_released(site_t site)
     sites_released(site);
 }
 
-void report_suppressed(void)
-{
-    counts.suppressed++;
-}
-
 /* The errand that tells is one at a time: what it needs of memory is here and not on its stack. */
 static char line[LINE_SIZE];
 static struct frame frames[4][DEPOT_FRAMES];
@@ -257,6 +265,28 @@ static struct trace trace_of(site_t site, int which)
         frames[which][i].build_id = build_ids[which][i];
     }
     return (struct trace){.frames = frames[which], .count = count};
+}
+
+bool report_suppresses(const struct leak *leak)
+{
+    const struct trace opened = trace_of(leak->opened_at, 0);
+    struct suppression *pattern = suppress_find(&suppressions, leak, &opened);
+    if (!pattern)
+        return false;
+    pattern->matched++;
+    counts.suppressed++;
+    return true;
+}
+
+void report_ask(void)
+{
+    sites_ask();
+}
+
+bool report_held(const struct record *record, struct told *told)
+{
+    begin(record, told);
+    return sites_asked(told);
 }
 
 static void put_into_words(struct text *text, const struct told *told)
@@ -298,9 +328,16 @@ void report_summary(void)
     told.totals = counts;
     told.totals.lost += record_lost();
     told.totals.stackless = depot_refused();
+    told.suppressions = suppressions.at;
+    told.suppression_count = suppressions.count;
     sites_sum(&told.totals);
-    if (counts.leaked + counts.reaped + counts.suppressed + told.totals.lost > 0)
-        write_told(&told);
+    write_told(&told);
+}
+
+void report_summary_if_any(void)
+{
+    if (counts.leaked + counts.reaped + counts.suppressed + counts.lost + record_lost() > 0)
+        report_summary();
 }
 
 /* No record: where lines are objects it goes to standard error. */

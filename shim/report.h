@@ -16,8 +16,11 @@
  */
 void report_init(void);
 
-/* Where records go from now on; the options stay valid. Called by the constructor. */
-void report_start(const struct options *options);
+/*
+ * Where records go from now on; the options stay valid. False, and said, when the file of patterns
+ * is none. Called by the constructor.
+ */
+bool report_start(const struct options *options);
 
 /* One line on standard error, before there are options: "closewait: NAME[PID]: what". */
 void report_complain(const char *what);
@@ -35,14 +38,20 @@ bool report_owes(void);
 /* A leak that was told is none any more. */
 void report_released(site_t site);
 
-/* A leak that a pattern of the option suppress matches. */
-void report_suppressed(void);
+/* Whether a pattern of the option suppress matches a leak; counts it for that pattern. */
+bool report_suppresses(const struct leak *leak);
+
+/* A leak to be told because it was asked what is held; false when its site was told already since
+ * report_ask. */
+void report_ask(void);
+bool report_held(const struct record *record, struct told *told);
 
 /* Writes one record, in one write(2). */
 void report_tell(struct told *told);
 
-/* Writes the summary; nothing when nothing leaked. */
+/* Writes the summary; report_summary_if_any does nothing when there is nothing to sum up. */
 void report_summary(void);
+void report_summary_if_any(void);
 
 /* Says that the program is no longer watched, and why. */
 void report_retirement(enum retirement why);

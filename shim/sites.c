@@ -2,7 +2,7 @@
 
 #include "clock.h"
 
-enum { LINES = 60, PENDING = 64, KINDS = 3, ALL = 2 * DEPOT_SITES + 1 };
+enum { LINES = 90, PENDING = 64, KINDS = 3, ALL = 2 * DEPOT_SITES + 1 };
 
 struct tally {
     uint32_t count;
@@ -15,7 +15,9 @@ static struct site {
     uint32_t most;     /* that it ever held */
     uint32_t first_cs; /* when the first leaked */
     uint32_t risen_cs; /* when most rose last */
+    uint32_t asked;    /* when it was told on request last, counted by asking */
 } sites[ALL];
+static uint32_t asking;
 
 /* Those of which there is anything to tell; the others have never been touched. */
 static site_t used[ALL];
@@ -169,9 +171,21 @@ void sites_released(site_t site)
     release(&sites[site], 1);
 }
 
-uint32_t sites_held(site_t site)
+void sites_ask(void)
 {
-    return sites[site].held;
+    asking++;
+}
+
+bool sites_asked(struct told *told)
+{
+    struct site *site = &sites[told->record->leak.opened_at];
+    if (site->asked == asking)
+        return false;
+    site->asked = asking;
+    describe(told);
+    told->since = 0;
+    told->held = site->held > 0 ? site->held : 1;
+    return true;
 }
 
 /*

@@ -25,8 +25,12 @@ void sites_finish(void);
 /* A leak of the site is none any more: its number means something else. */
 void sites_released(site_t site);
 
-/* How many the site holds, leaked and neither closed nor reaped. */
-uint32_t sites_held(site_t site);
+/*
+ * Fills in told for a leak that was asked for, with held. False when its site was told since
+ * sites_ask.
+ */
+void sites_ask(void);
+bool sites_asked(struct told *told);
 
 /* Fills in sites, growing and held. */
 void sites_sum(struct totals *totals);

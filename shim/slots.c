@@ -256,16 +256,20 @@ void slot_release(struct slot *slot, enum slot_state next, uint32_t flags)
 
 void slots_adopt(void)
 {
-    for (int i = 0; i <= CLASSES; i++)
-        atomic_store(&departing[i], 0), atomic_store(&busy_since_cs[i], 0);
+    for (int i = 0; i <= CLASSES; i++) {
+        atomic_store(&departing[i], 0);
+        atomic_store(&busy_since_cs[i], 0);
+    }
     const uint32_t how = (uint32_t)HOW_INHERITED << SLOT_HOW_SHIFT;
     for (int fd = slots_next(0); fd >= 0; fd = slots_next(fd + 1)) {
         struct slot *slot = slot_of(fd);
         const uint32_t word = slot_word(slot);
-        if (slot_state(word) != SLOT_LIVE && slot_state(word) != SLOT_CLAIMED)
+        const uint32_t live = SLOT_LIVE | how | SLOT_COPIED | (word & SLOT_EOF_READ);
+        if (slot_state(word) == SLOT_MADE)
             continue;
         atomic_store_explicit(&slot->cookie, 0, memory_order_relaxed);
-        atomic_store_explicit(&slot->word, SLOT_LIVE | how | SLOT_COPIED | (word & SLOT_EOF_READ),
+        /* Its parent's tombstones are nothing that this process would have to tell of. */
+        atomic_store_explicit(&slot->word, slot_state(word) == SLOT_BURIED ? SLOT_FREE : live,
                               memory_order_release);
     }
 }

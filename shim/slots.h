@@ -67,6 +67,7 @@ enum {
     SLOT_GONE = 1 << 7,     /* the watcher saw that the peer is gone; gone_cs says since when */
     SLOT_TOLD = 1 << 8,     /* its leak was reported */
     SLOT_COPIED = 1 << 9,   /* it was duplicated: other slots may hold the same socket */
+    SLOT_QUIET = 1 << 11,   /* with SLOT_TOLD: a pattern suppresses it, nobody is told */
     SLOT_AWAITED = 1 << 10, /* somebody sleeps on the word until the claim is released */
 };
 

@@ -11,6 +11,8 @@
 #include "options.h"
 #include "record.h"
 
+struct suppression; /* suppress.h */
+
 /* What is not known is NULL, or 0. */
 struct frame {
     const char *module;   /* the path of its file */
@@ -55,7 +57,11 @@ struct told {
     struct trace eof;
     struct trace last;
     struct trace asked; /* who called bind */
+    uint32_t held;      /* by the site, when that was asked for; else 0 */
     struct totals totals;
+    bool symbolized; /* functions and lines were looked for */
+    const struct suppression *suppressions;
+    int suppression_count;
 };
 
 /*

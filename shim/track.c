@@ -22,8 +22,11 @@
 
 static _Atomic bool tracking;
 
-void track_start(void)
+_Atomic bool track_last;
+
+void track_start(bool last)
 {
+    atomic_store_explicit(&track_last, last, memory_order_relaxed);
     atomic_store_explicit(&tracking, true, memory_order_release);
 }
 
@@ -104,7 +107,8 @@ static void stay(struct departure left)
     struct slot *slot = slot_state(left.word) == SLOT_FREE ? NULL : slot_guard(left.fd);
     if (slot) {
         const bool known = left.cookie != 0 && (uint32_t)kernel_cookie(left.fd) == left.cookie;
-        const uint32_t keep = known ? ~(uint32_t)(SLOT_STATE | SLOT_AWAITED) : SLOT_HOW;
+        const uint32_t keep =
+            known ? ~(uint32_t)(SLOT_STATE | SLOT_AWAITED) : SLOT_HOW | SLOT_COPIED;
         atomic_store_explicit(&slot->cookie, known ? left.cookie : 0, memory_order_relaxed);
         slot_release(slot, slot_state(left.word), left.word & keep);
     }
@@ -114,7 +118,7 @@ static void stay(struct departure left)
 /* What was told, or reaped, is closed by the program after all: the report was too early. */
 static bool is_late(uint32_t word)
 {
-    return slot_state(word) == SLOT_BURIED || (slot_state(word) != SLOT_FREE && (word & SLOT_TOLD));
+    return slot_state(word) == SLOT_BURIED || (word & (SLOT_TOLD | SLOT_QUIET)) == SLOT_TOLD;
 }
 
 static void post_late_close(struct departure left)
@@ -350,6 +354,14 @@ bool track_eof(int fd, int flags, struct caller caller)
     atomic_store_explicit(&slot->eof_at, stack_site(caller), memory_order_relaxed);
     slot_flag(slot, SLOT_EOF_READ);
     return true;
+}
+
+void track_used(int fd, struct caller caller)
+{
+    struct slot *slot = slot_of(fd);
+    const enum slot_state state = slot_state(slot_word(slot));
+    if ((state == SLOT_LIVE || state == SLOT_CLAIMED) && on())
+        atomic_store_explicit(&slot->last_at, stack_site(caller), memory_order_relaxed);
 }
 
 bool iov_has_room(const struct iovec *iov, int n)

@@ -16,8 +16,8 @@
 #include "caller.h"
 #include "calls_types.h"
 
-/* From here on hooks are heard. Called once, by the constructor. */
-void track_start(void);
+/* From here on hooks are heard, and reads and writes if last. Called once, by the constructor. */
+void track_start(bool last);
 
 void track_socket(int fd, int domain, int type, int protocol);
 void track_listen(int fd, int ret);
@@ -40,6 +40,13 @@ bool track_eof(int fd, int flags, struct caller caller);
 bool iov_has_room(const struct iovec *iov, int n);
 bool msg_has_room(const struct msghdr *msg);
 bool track_eof_each(int fd, const struct mmsghdr *msgs, int count, int flags, struct caller caller);
+
+/*
+ * The option last: with each read or write of a connection, who called. track_last is asked for
+ * before, where nothing is to be paid without it.
+ */
+extern _Atomic bool track_last;
+void track_used(int fd, struct caller caller);
 
 /*
  * Around a call after which a number may mean something else: leave before it, left after it.

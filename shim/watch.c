@@ -52,6 +52,9 @@ static _Atomic uint32_t away;
 static _Atomic bool wanted;
 static _Atomic enum retirement retiring; /* 0 while we stay */
 
+/* Somebody wants to know what is held. */
+static _Atomic bool asked;
+
 /* Raised by who wants the watcher to look up: it sleeps on it. */
 static _Atomic uint32_t bell;
 
@@ -167,6 +170,10 @@ static void set_due(struct slot *slot, uint32_t ms)
 static void settle(int fd, struct slot *slot, struct look *look)
 {
     const uint32_t before = slot_word(slot);
+    if ((before & SLOT_QUIET) || (!(before & SLOT_TOLD) && report_suppresses(&look->leak))) {
+        slot_release(slot, SLOT_LIVE, SLOT_TOLD | SLOT_QUIET);
+        return;
+    }
     const int error = look->ruling.reap ? reap_bury(fd, look->leak.cookie) : 0;
     const bool buried = look->ruling.reap && error == 0;
     if (error == EAGAIN)
@@ -197,7 +204,7 @@ static void attend(int fd, struct slot *slot)
     struct look look = {.leak.opened_at =
                             atomic_load_explicit(&slot->opened_at, memory_order_relaxed)};
     if (!look_at(fd, slot, rules, &look)) {
-        if (slot_word(slot) & SLOT_TOLD)
+        if ((slot_word(slot) & (SLOT_TOLD | SLOT_QUIET)) == SLOT_TOLD)
             report_released(look.leak.opened_at);
         slot_release(slot, SLOT_FREE, 0);
         return;
@@ -318,6 +325,32 @@ static void run_summary(void *unused)
     report_summary();
 }
 
+static void run_last_summary(void *unused)
+{
+    (void)unused;
+    report_summary_if_any();
+}
+
+/* The first that is found of each site, as it is now. */
+static void tell_held(void)
+{
+    report_ask();
+    for (int fd = slots_next(0); fd >= 0 && !is_leaving(); fd = slots_next(fd + 1)) {
+        struct slot *slot = slot_of(fd);
+        struct record record = {.type = RECORD_LEAK, .leaks = 1};
+        struct look look;
+        struct told told;
+        if ((slot_word(slot) & (SLOT_TOLD | SLOT_QUIET)) != SLOT_TOLD || !slot_claim(slot))
+            continue;
+        const bool seen = look_at(fd, slot, rules, &look);
+        slot_release(slot, SLOT_LIVE, 0);
+        record.leak = look.leak;
+        if (seen && report_held(&record, &told))
+            thread_apart(run_report_tell, &told);
+    }
+    thread_apart(run_summary, NULL);
+}
+
 static void run_retirement(void *unused)
 {
     (void)unused;
@@ -331,7 +364,7 @@ static void finish(void)
     sites_finish();
     while (report_pending(&record, &told))
         thread_apart(run_report_tell, &told);
-    thread_apart(run_summary, NULL);
+    thread_apart(run_last_summary, NULL);
     atomic_store_explicit(&finished, 1, memory_order_release);
     wake(&finished);
 }
@@ -357,6 +390,8 @@ static void watch(void)
         atomic_store(&dozing, false);
         tell_posted();
         reap_tidy();
+        if (atomic_exchange(&asked, false))
+            tell_held();
         if (atomic_load_explicit(&finishing, memory_order_acquire) &&
             !atomic_load_explicit(&finished, memory_order_relaxed))
             finish();
@@ -436,6 +471,22 @@ void watch_ring(void)
 {
     if (!start())
         ring();
+}
+
+static void on_signal(int number)
+{
+    (void)number;
+    if (!owner_here())
+        return;
+    atomic_store(&asked, true);
+    watch_ring();
+}
+
+void watch_on(int number)
+{
+    const struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    if (number)
+        sigaction(number, &action, NULL);
 }
 
 /* A forked child has its parent's word for it until it adopts, which owner_here does. */
@@ -558,6 +609,7 @@ void watch_adopt(void)
     atomic_store(&wanted, false);
     atomic_store(&retiring, 0);
     atomic_store(&dozing, false);
+    atomic_store(&asked, false);
     atomic_store(&finishing, 0);
     atomic_store(&finished, 0);
     thread_adopt();

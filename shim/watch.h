@@ -61,6 +61,9 @@ void watch_dismiss(void);
  */
 void watch_retire(enum retirement why);
 
+/* On this signal, what is held is told; 0: none. Called by the constructor. */
+void watch_on(int number);
+
 /* A record was posted: starts the watcher or wakes it at once. Any thread, any signal handler. */
 void watch_ring(void);
 

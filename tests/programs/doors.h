@@ -63,6 +63,9 @@ void must_tell(pid_t pid, const char *what);
  */
 void read_through(ssize_t (*by)(int fd, size_t len));
 
+/* Two bytes written; leaves the socket. */
+void write_through(ssize_t (*by)(int fd));
+
 /* fd and its copy, whose leak must be told once. Closes the peer. */
 void must_be_copy(int fd, int copy);
 

@@ -193,3 +193,25 @@ void door___clone(void)
     await_fin(fd);
     must_leak(fd, "eof-unread", "connect");
 }
+
+static ssize_t alias_write(int fd)
+{
+    extern ssize_t __write(int fd, const void *from, size_t len);
+    return __write(fd, "hi", 2);
+}
+
+void door___write(void)
+{
+    write_through(alias_write);
+}
+
+static ssize_t alias_send(int fd)
+{
+    extern ssize_t __send(int fd, const void *from, size_t len, int flags);
+    return __send(fd, "hi", 2, MSG_NOSIGNAL);
+}
+
+void door___send(void)
+{
+    write_through(alias_send);
+}

@@ -199,3 +199,82 @@ void door___recvfrom_chk(void)
 {
     read_through(by_recvfrom_chk);
 }
+
+static ssize_t by_write(int fd)
+{
+    return write(fd, "hi", 2);
+}
+
+static ssize_t by_writev(int fd)
+{
+    const struct iovec out = {"hi", 2};
+    return writev(fd, &out, 1);
+}
+
+static ssize_t by_send(int fd)
+{
+    return send(fd, "hi", 2, MSG_NOSIGNAL);
+}
+
+static ssize_t by_sendto(int fd)
+{
+    return sendto(fd, "hi", 2, MSG_NOSIGNAL, NULL, 0);
+}
+
+static ssize_t by_sendmsg(int fd)
+{
+    struct iovec out = {"hi", 2};
+    const struct msghdr with = {.msg_iov = &out, .msg_iovlen = 1};
+    return sendmsg(fd, &with, 0);
+}
+
+static ssize_t by_sendmmsg(int fd)
+{
+    struct iovec out = {"hi", 2};
+    struct mmsghdr with = {.msg_hdr = {.msg_iov = &out, .msg_iovlen = 1}};
+    return sendmmsg(fd, &with, 1, 0) == 1 ? (ssize_t)with.msg_len : -1;
+}
+
+/* What was written arrives, and with last=on it is told where it was. */
+void write_through(ssize_t (*by)(int fd))
+{
+    const int fd = live();
+    char said[2] = "";
+    must(by(fd) == 2);
+    must(read(peer, said, 2) == 2 && memcmp(said, "hi", 2) == 0);
+    must(slot_of(fd)->last_at != 0 && slot_of(peer)->last_at != 0);
+    close(peer);
+    await_fin(fd);
+    must_leak(fd, "eof-unread", "connect");
+    must_fail(by(-1), EBADF);
+}
+
+void door_write(void)
+{
+    write_through(by_write);
+}
+
+void door_writev(void)
+{
+    write_through(by_writev);
+}
+
+void door_send(void)
+{
+    write_through(by_send);
+}
+
+void door_sendto(void)
+{
+    write_through(by_sendto);
+}
+
+void door_sendmsg(void)
+{
+    write_through(by_sendmsg);
+}
+
+void door_sendmmsg(void)
+{
+    write_through(by_sendmmsg);
+}
