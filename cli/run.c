@@ -1,7 +1,9 @@
 /*
- * closewait run: the program, under the shim, as if it had been started alone.
+ * closewait run: the program, under the shim, as if it had been started alone; what the shims of
+ * all its processes report comes over a file of ours, and is told here.
  */
 #define _GNU_SOURCE
+#include <bsd/stdlib.h>
 #include <bsd/string.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -19,11 +21,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "inbox.h"
 #include "options.h"
 #include "preload.h"
+#include "processes.h"
+#include "retell.h"
 #include "verbs.h"
 
-enum { HELLO_PATIENCE_MS = 5000, REFUSED_PATIENCE_MS = 300, OPTIONS_SIZE = 8192 };
+enum { HELLO_PATIENCE_MS = 5000, REFUSED_PATIENCE_MS = 300, LOOK_MS = 200, OPTIONS_SIZE = 8192 };
 
 struct run {
     char shim[PATH_MAX];
@@ -37,6 +42,12 @@ struct run {
     pid_t pid;
     bool greeted;
     bool warned;
+    struct pid_list watched; /* every process whose shim has said hello */
+    struct inbox inbox;
+    struct retell retell;
+    struct options asked; /* what the options say, the command's among them */
+    int leak_status;      /* when anything leaked; 0: the program's own */
+    const char *debuginfo_path;
 };
 
 static void print_help(FILE *to)
@@ -47,6 +58,13 @@ static void print_help(FILE *to)
           "  --grace=DURATION               how long it may sit before it is leaked\n"
           "                                 (10s; 60s with --action=close)\n"
           "  --output=stderr|PATH           where reports go; %p is the process id (stderr)\n"
+          "  --format=text|json             what they are written in (text)\n"
+          "  --error-exitcode=N             exit with N, 1 to 255, when anything leaked\n"
+          "  --suppress=PATH                patterns of leaks not to report\n"
+          "  --stack=FRAMES                 how much of each stack to keep, 0 to 64 (16)\n"
+          "  --last                         also where a socket was last read or written\n"
+          "  --signal=NAME                  on this signal to the program, report what is held\n"
+          "  --debuginfo-path=PATH[:PATH]   where to search debug files\n"
           "  -h, --help                     this text\n",
           to);
 }
@@ -77,6 +95,16 @@ static bool add_option(struct run *run, const char *key, const char *value)
     return false;
 }
 
+static bool read_status(struct run *run, const char *text)
+{
+    const char *mistake = NULL;
+    run->leak_status = (int)strtonum(text, 1, 255, &mistake);
+    if (mistake)
+        fprintf(stderr,
+                "closewait run: --error-exitcode is '%s': expected a number from 1 to 255\n", text);
+    return !mistake;
+}
+
 /* Returns the index of PROGRAM, 0 after --help, -1 after a mistake that was told. */
 static int read_arguments(struct run *run, int argc, char **argv)
 {
@@ -84,6 +112,13 @@ static int read_arguments(struct run *run, int argc, char **argv)
         {"action", required_argument, NULL, 'a'},
         {"grace", required_argument, NULL, 'g'},
         {"output", required_argument, NULL, 'o'},
+        {"format", required_argument, NULL, 'f'},
+        {"suppress", required_argument, NULL, 's'},
+        {"stack", required_argument, NULL, 'k'},
+        {"last", no_argument, NULL, 'l'},
+        {"signal", required_argument, NULL, 'n'},
+        {"error-exitcode", required_argument, NULL, 'e'},
+        {"debuginfo-path", required_argument, NULL, 'd'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
@@ -95,12 +130,14 @@ static int read_arguments(struct run *run, int argc, char **argv)
             print_help(stdout);
             return 0;
         }
-        if (c == '?' || !add_option(run, known[index].name, optarg))
+        if (c == 'd')
+            run->debuginfo_path = optarg;
+        else if (c == 'e' ? !read_status(run, optarg)
+                          : c == '?' || !add_option(run, known[index].name, optarg ? optarg : "on"))
             return -1;
     }
-    struct options checked;
     char why[512];
-    if (!options_read(run->options, &checked, why, sizeof(why))) {
+    if (!options_read(run->options, &run->asked, why, sizeof(why))) {
         fprintf(stderr, "closewait run: %s\n", why);
         return -1;
     }
@@ -127,8 +164,12 @@ static void preload(const struct run *run)
     snprintf(hello, sizeof(hello), "/proc/%d/fd/%d %lu", (int)getppid(), run->hello[1],
              (unsigned long)pipe.st_ino);
     setenv("CLOSEWAIT_HELLO", hello, 1);
-    if (run->options[0])
-        setenv("CLOSEWAIT_OPTIONS", run->options, 1);
+    char *options = NULL;
+    if (asprintf(&options, "%s%sformat=json,output=%s", run->options, run->options[0] ? "," : "",
+                 run->inbox.path) < 0)
+        return;
+    setenv("CLOSEWAIT_OPTIONS", options, 1);
+    free(options);
 }
 
 static _Noreturn void become(const struct run *run, char **argv)
@@ -181,8 +222,10 @@ static int launch(struct run *run, char **argv)
 static void hear_hello(struct run *run)
 {
     int pid = 0;
-    while (read(run->hello[0], &pid, sizeof(pid)) == sizeof(pid))
+    while (read(run->hello[0], &pid, sizeof(pid)) == sizeof(pid)) {
         run->greeted |= pid == run->pid;
+        processes_add(&run->watched, pid);
+    }
 }
 
 static void warn_unwatched(struct run *run, const char *program)
@@ -224,21 +267,65 @@ static bool ended(const struct run *run, int *status)
     return pid == run->pid && (WIFEXITED(*status) || WIFSIGNALED(*status));
 }
 
+/* Where there is no inotify, somebody has to look. */
+static int patience(const struct run *run)
+{
+    const int hello_ms = run->refusal ? REFUSED_PATIENCE_MS : HELLO_PATIENCE_MS;
+    if (run->inbox.news < 0)
+        return LOOK_MS;
+    return run->greeted || run->warned ? -1 : hello_ms;
+}
+
 static int attend(struct run *run, const char *program)
 {
-    struct pollfd polled = {.fd = run->signals, .events = POLLIN};
+    struct pollfd polled[] = {{.fd = run->signals, .events = POLLIN},
+                              {.fd = run->inbox.news, .events = POLLIN}};
     int status = 0;
     while (!ended(run, &status)) {
         hear_hello(run);
-        const int patience_ms = run->refusal ? REFUSED_PATIENCE_MS : HELLO_PATIENCE_MS;
-        const int ready = poll(&polled, 1, run->greeted || run->warned ? -1 : patience_ms);
-        if (ready > 0)
+        const int ready = poll(polled, 2, patience(run));
+        if (polled[0].revents)
             pass_signals_on(run);
         else if (ready == 0)
             warn_unwatched(run, program);
+        inbox_read(&run->inbox, retell_line, &run->retell);
     }
     warn_unwatched(run, program);
+    inbox_read(&run->inbox, retell_line, &run->retell);
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* Processes of the program that go on still write to the file: it stays, and is said. */
+static void leave(struct run *run)
+{
+    int alive = 0;
+    for (size_t i = 0; i < run->watched.count; i++)
+        alive += run->watched.at[i] != run->pid && kill(run->watched.at[i], 0) == 0;
+    if (alive == 0) {
+        inbox_remove(&run->inbox);
+        return;
+    }
+    fprintf(stderr,
+            "closewait run: %d process%s of it go%s on; what they report is in %s: read it with "
+            "closewait report\n",
+            alive, alive == 1 ? "" : "es", alive == 1 ? "es" : "", run->inbox.path);
+    inbox_close(&run->inbox);
+}
+
+/* What can fail before anything is started. 0, or the exit status. */
+static int prepare(struct run *run)
+{
+    if (!retell_begin(&run->retell, &run->asked))
+        return EXIT_USAGE;
+    if (run->debuginfo_path && !retell_search(&run->retell, run->debuginfo_path))
+        return complain("no memory");
+    if (inbox_open(&run->inbox))
+        return 0;
+    fprintf(stderr,
+            "closewait run: no file for the reports: %s: %s; set TMPDIR to a folder that can be "
+            "written\n",
+            run->inbox.folder, strerror(errno));
+    return EXIT_TROUBLE;
 }
 
 int verb_run(int argc, char **argv)
@@ -257,9 +344,20 @@ int verb_run(int argc, char **argv)
     char path[PATH_MAX];
     if (preload_which(argv[at], path, sizeof(path)))
         run.refusal = preload_refusal(path);
-    const int status = launch(&run, argv + at);
+    int status = prepare(&run);
     if (status)
         return status;
+    status = launch(&run, argv + at);
+    if (status) {
+        inbox_remove(&run.inbox);
+        return status;
+    }
+    signal(SIGPIPE, SIG_IGN); /* of the reports' reader, who may go */
     fcntl(run.hello[0], F_SETFL, O_NONBLOCK);
-    return attend(&run, argv[at]);
+    status = attend(&run, argv[at]);
+    leave(&run);
+    if (run.retell.leaked && run.leak_status)
+        status = run.leak_status;
+    retell_end(&run.retell);
+    return status;
 }

@@ -41,24 +41,34 @@ static bool is_pipe(int folder, const char *path, uint64_t inode)
  * since a descriptor would be one more in the host, and by its inode. Every process below it says
  * so, and none waits.
  */
-static bool say_hello(void)
+static struct {
+    char path[64]; /* "" without a command */
+    uint64_t inode;
+} hello;
+
+static void say_hello(void)
 {
-    const char *hello = getenv("CLOSEWAIT_HELLO");
-    const char *space = hello ? strchr(hello, ' ') : NULL;
-    char path[64];
-    if (!space || space - hello >= (long)sizeof(path))
-        return true;
-    strlcpy(path, hello, (size_t)(space - hello) + 1);
-    const uint64_t inode = (uint64_t)strtonum(space + 1, 1, INT64_MAX, NULL);
-    if (!is_pipe(AT_FDCWD, path, inode))
-        return true;
-    const long fd = raw4(SYS_openat, AT_FDCWD, (long)path, O_WRONLY | O_NONBLOCK | O_CLOEXEC, 0);
-    if (raw_failed(fd))
-        return true;
     const int pid = (int)raw0(SYS_getpid);
-    if (is_pipe((int)fd, "", inode))
+    if (!hello.path[0] || !is_pipe(AT_FDCWD, hello.path, hello.inode))
+        return;
+    const long fd =
+        raw4(SYS_openat, AT_FDCWD, (long)hello.path, O_WRONLY | O_NONBLOCK | O_CLOEXEC, 0);
+    if (raw_failed(fd))
+        return;
+    if (is_pipe((int)fd, "", hello.inode))
         raw3(SYS_write, fd, (long)&pid, sizeof(pid));
     raw1(SYS_close, fd);
+}
+
+static bool answer_the_command(void)
+{
+    const char *text = getenv("CLOSEWAIT_HELLO");
+    const char *space = text ? strchr(text, ' ') : NULL;
+    if (!space || space - text >= (long)sizeof(hello.path))
+        return true;
+    strlcpy(hello.path, text, (size_t)(space - text) + 1);
+    hello.inode = (uint64_t)strtonum(space + 1, 1, INT64_MAX, NULL);
+    say_hello();
     return true;
 }
 
@@ -95,6 +105,7 @@ static void adopt(void)
     record_adopt();
     report_adopt();
     watch_adopt();
+    say_hello();
 }
 
 static bool take_ownership(void)
@@ -122,7 +133,7 @@ static bool not_privileged(void)
 }
 
 static bool (*const boot[])(void) = {
-    find_real, not_privileged, say_hello, know_ourselves, read_options, take_ownership, go,
+    find_real, not_privileged, answer_the_command, know_ourselves, read_options, take_ownership, go,
 };
 
 __attribute__((constructor)) static void start(void)

@@ -161,7 +161,7 @@ static void add_advice(struct text *text, const struct told *told)
         text_add(text, "; not closed for the program before it has read the error\n");
     else
         text_add(text, told->action == ACTION_LOG ? ", or run with action=close\n" : "\n");
-    if (told->opened.count > 0 && !told->opened.frames[0].function)
+    if (told->opened.count > 0 && !told->symbolized)
         text_add(text, "    for functions and lines: closewait run, or closewait report\n");
 }
 

@@ -25,8 +25,8 @@ Test(run, exits_with_the_programs_own_status)
         {"run sh -c 'kill -TERM $$'", 128 + SIGTERM, ""},
         {"run sh -c 'kill -KILL $$'", 128 + SIGKILL, ""},
         {"run sh -c 'echo $1' x --grace=1s", 0, "--grace=1s\n"},
-        {"run --action=close --grace=5s sh -c 'echo $CLOSEWAIT_OPTIONS'", 0,
-         "action=close,grace=5s\n"},
+        {"run --action=close --grace=5s sh -c 'echo ${CLOSEWAIT_OPTIONS%,output=*}'", 0,
+         "action=close,grace=5s,format=json\n"},
         {"run no-such-program", 127, "closewait run: no-such-program: No such file or directory\n"},
         {"run /etc/passwd", 126, "closewait run: /etc/passwd: Permission denied\n"},
     };

@@ -4,6 +4,7 @@
 set -u
 build=$(realpath "${BUILD:-build}")
 work=$(mktemp -d)
+chmod 711 "$work"
 trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
 passed=0
 failed=0
@@ -44,7 +45,10 @@ listener.accept()[0].close()
     verdict "$(file -b "$leaker" | cut -d ' ' -f 2) leaker" $?
     rm "$work/port"
 done
-"$build/m32/tests/doors" >"$work/log" 2>&1
+touch "$work/report"
+chmod 666 "$work/report"
+CLOSEWAIT_OPTIONS=format=json,last=on,grace=2s,output="$work/report" \
+    "$build/m32/tests/doors" "$work/report" >"$work/log" 2>>"$work/report"
 verdict "32-bit doors" $?
 "$build/closewait" run "$build/m32/tests/leaker" nothing >"$work/log" 2>&1
 grep -q 'it is a 32-bit program and the shim is 64-bit' "$work/log"

@@ -1,0 +1,260 @@
+#define _GNU_SOURCE
+#include "retell.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "prose.h"
+#include "told_json.h"
+#include "traces.h"
+
+enum { TEXT_SIZE = 1 << 18 };
+
+static bool complain(const char *what)
+{
+    fprintf(stderr, "closewait run: %s\n", what);
+    return false;
+}
+
+bool retell_begin(struct retell *retell, const struct options *options)
+{
+    char why[PATH_MAX + 256];
+    *retell = (struct retell){.options = *options};
+    retell->symbols = symbols_begin();
+    retell->quiet = json_object();
+    retell->pids = json_object();
+    if (!retell->symbols || !retell->quiet || !retell->pids)
+        return complain("no memory");
+    if (!options->suppress[0])
+        return true;
+    retell->patterns = calloc(1, sizeof(*retell->patterns));
+    if (!retell->patterns)
+        return complain("no memory");
+    return suppress_read(retell->patterns, options->suppress, why, sizeof(why)) || complain(why);
+}
+
+bool retell_search(struct retell *retell, const char *path)
+{
+    return symbols_search(retell->symbols, path);
+}
+
+void retell_end(struct retell *retell)
+{
+    symbols_end(retell->symbols);
+    json_decref(retell->quiet);
+    json_decref(retell->pids);
+    free(retell->patterns);
+}
+
+/* A reader who has gone is no reason to stop the program. */
+static bool write_all(int fd, const char *text, size_t len)
+{
+    while (len > 0) {
+        const ssize_t n = write(fd, text, len);
+        if (n < 0 && errno != EINTR)
+            return false;
+        text += n > 0 ? n : 0;
+        len -= n > 0 ? (size_t)n : 0;
+    }
+    return true;
+}
+
+static bool write_file(const char *path, const char *text, size_t len)
+{
+    const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY;
+    const int fd = open(path, flags, 0600);
+    if (fd < 0)
+        return false;
+    const bool written = write_all(fd, text, len);
+    const int why = errno;
+    close(fd);
+    errno = why;
+    return written;
+}
+
+static void write_out(struct retell *retell, int pid, const char *text, size_t len)
+{
+    char path[OPTIONS_PATH_SIZE];
+    if (!retell->options.output[0]) {
+        write_all(STDERR_FILENO, text, len);
+        return;
+    }
+    if (!options_output(&retell->options, pid, path))
+        errno = ENAMETOOLONG;
+    else if (write_file(path, text, len))
+        return;
+    if (!retell->unwritten)
+        fprintf(stderr,
+                "closewait run: --output: %s: %s%s: reports are lost; expected a file that can be "
+                "written\n",
+                path, strerror(errno), errno == ELOOP ? " (a symbolic link is not followed)" : "");
+    retell->unwritten = true;
+}
+
+static void tell_json(struct retell *retell, const json_t *record, int pid)
+{
+    char *line = json_dumps(record, JSON_COMPACT | JSON_REAL_PRECISION(12));
+    char *whole = NULL;
+    const int len = line ? asprintf(&whole, "%s\n", line) : -1;
+    if (len > 0)
+        write_out(retell, pid, whole, (size_t)len);
+    free(line);
+    free(whole);
+}
+
+/* What is not news to people was told at the 1st, 2nd, 4th, ... of its site, or will be. */
+static bool is_news(const struct told *told)
+{
+    switch (told->record->type) {
+    case RECORD_LEAK:
+    case RECORD_REAP:
+    case RECORD_LATE_CLOSE:
+        return told_is_news(told);
+    case RECORD_RESCUE:
+    case RECORD_BIND_CONFLICT:
+    case RECORD_SUMMARY:
+        break;
+    }
+    return true;
+}
+
+static void tell_prose(struct retell *retell, const struct retold *retold)
+{
+    static char buffer[TEXT_SIZE];
+    struct text text = text_in(buffer, sizeof(buffer));
+    if (!is_news(&retold->told))
+        return;
+    prose_add(&text, &retold->told);
+    write_out(retell, retold->told.pid, text.at, text.len);
+}
+
+static json_t *quiet_sites(struct retell *retell, const struct told *told)
+{
+    char pid[16];
+    snprintf(pid, sizeof(pid), "%d", told->pid);
+    json_t *sites = json_object_get(retell->quiet, pid);
+    if (!sites) {
+        sites = json_object();
+        json_object_set_new(retell->quiet, pid, sites);
+    }
+    return sites;
+}
+
+/* A record of a leak stands for all of its site that had no line of their own. */
+static bool is_suppressed(struct retell *retell, const struct retold *retold)
+{
+    const struct told *told = &retold->told;
+    char site[24];
+    if (!retell->patterns || retold->record.type != RECORD_LEAK)
+        return false;
+    struct suppression *pattern =
+        suppress_find(retell->patterns, &retold->record.leak, &told->opened);
+    if (!pattern)
+        return false;
+    json_t *sites = quiet_sites(retell, told);
+    snprintf(site, sizeof(site), "%llx", (unsigned long long)told->site);
+    const json_int_t before = json_integer_value(json_object_get(sites, site));
+    if ((json_int_t)told->count > before) {
+        pattern->matched += told->count - (uint32_t)before;
+        json_object_set_new(sites, site, json_integer(told->count));
+    }
+    return true;
+}
+
+static void move_count(json_t *summary, const char *name, json_int_t by)
+{
+    const json_int_t value = json_integer_value(json_object_get(summary, name)) + by;
+    json_object_set_new(summary, name, json_integer(value > 0 ? value : 0));
+}
+
+/* The shim has counted as leaks what only we could see to be suppressed. */
+static void correct_summary(struct retell *retell, json_t *summary, const struct told *told)
+{
+    json_t *sites = quiet_sites(retell, told);
+    json_t *patterns = json_object_get(summary, "suppressions");
+    json_int_t quiet = 0;
+    const char *site;
+    json_t *count;
+    size_t i;
+    json_t *pattern;
+    json_object_foreach(sites, site, count) quiet += json_integer_value(count);
+    move_count(summary, "leaked", -quiet);
+    move_count(summary, "suppressed", quiet);
+    move_count(summary, "sites", -(json_int_t)json_object_size(sites));
+    json_array_foreach(patterns, i, pattern)
+    {
+        if (retell->patterns && (int)i < retell->patterns->count &&
+            suppress_is_symbolic(&retell->patterns->at[i]))
+            json_object_set_new(pattern, "matched", json_integer(retell->patterns->at[i].matched));
+    }
+}
+
+/* What the patterns of a summary matched, for prose. */
+static void read_patterns(struct retell *retell, const json_t *summary, struct told *told)
+{
+    const json_t *patterns = json_object_get(summary, "suppressions");
+    if (!retell->patterns || !patterns)
+        return;
+    for (int i = 0; i < retell->patterns->count; i++)
+        retell->patterns->at[i].matched = (uint32_t)json_integer_value(
+            json_object_get(json_array_get(patterns, (size_t)i), "matched"));
+    told->suppressions = retell->patterns->at;
+    told->suppression_count = retell->patterns->count;
+}
+
+static bool is_leak(const struct record *record)
+{
+    return record->type == RECORD_LEAK || record->type == RECORD_RESCUE ||
+           (record->type == RECORD_BIND_CONFLICT && record->leaks > 0);
+}
+
+static void note_pid(struct retell *retell, int pid)
+{
+    char name[16];
+    snprintf(name, sizeof(name), "%d", pid);
+    json_object_set_new(retell->pids, name, json_true());
+}
+
+/* A summary of nothing but what we have suppressed is none. */
+static bool is_empty(const struct totals *totals)
+{
+    return totals->leaked + totals->reaped + totals->suppressed + totals->lost + totals->late == 0;
+}
+
+static void retell_record(struct retell *retell, json_t *json)
+{
+    static struct retold retold;
+    traces_symbolize(json, retell->symbols);
+    if (!told_read(json, &retold))
+        return;
+    note_pid(retell, retold.told.pid);
+    if (is_suppressed(retell, &retold))
+        return;
+    retell->leaked |= is_leak(&retold.record);
+    if (retold.record.type == RECORD_SUMMARY) {
+        correct_summary(retell, json, &retold.told);
+        told_read(json, &retold);
+        if (is_empty(&retold.told.totals))
+            return;
+        read_patterns(retell, json, &retold.told);
+    }
+    retold.told.action = retell->options.action;
+    if (retell->options.format == FORMAT_JSON)
+        tell_json(retell, json, retold.told.pid);
+    else
+        tell_prose(retell, &retold);
+}
+
+void retell_line(void *with, const char *line, size_t len)
+{
+    json_t *json = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
+    if (json_is_object(json))
+        retell_record(with, json);
+    json_decref(json);
+}

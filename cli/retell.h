@@ -1,0 +1,40 @@
+/*
+ * Records on their way from the shims of a run to its reader: symbolized, freed of what a pattern
+ * suppresses by function or source file, and written as text or JSON.
+ */
+#ifndef CLOSEWAIT_RETELL_H
+#define CLOSEWAIT_RETELL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "options.h"
+#include "suppress.h"
+#include "symbol.h"
+
+struct retell {
+    struct options options; /* what was asked for: action, format, output, suppress */
+    struct symbols *symbols;
+    struct suppressions *patterns; /* NULL without a file */
+    json_t *quiet;  /* by pid, the sites whose leaks a pattern of ours matched, and how many */
+    json_t *pids;   /* of who has written */
+    bool leaked;    /* something that no pattern suppresses */
+    bool unwritten; /* said that the output cannot be written */
+};
+
+/*
+ * options has been checked. False, and said on standard error, when the file of patterns or the
+ * memory is none.
+ */
+bool retell_begin(struct retell *retell, const struct options *options);
+
+/* Where else debug files are searched; see symbols_search. */
+bool retell_search(struct retell *retell, const char *path);
+
+/* Tells one line of the inbox; what is no record is left out. For inbox_read. */
+void retell_line(void *retell, const char *line, size_t len);
+
+void retell_end(struct retell *retell);
+
+#endif
