@@ -45,7 +45,7 @@ SYMBOL_LIBS := -ldw -lelf -liberty
 # The tests look at all of the shim from within but for the hooks and the boot, which would make
 # the tests themselves a program under the shim.
 UNIT_OBJ    := $(filter-out $(BUILD)/shim/hooks.o $(BUILD)/shim/init.o,$(SHIM_OBJ))
-TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors manners storm leaker leaker-musl leaker-static \
+TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors manners flood storm leaker leaker-musl leaker-static \
 	leaker-musl-static leaker-fortified leaker-lfs leaker-tsan names names-musl early.so places places-O0 \
 	places-cxx places-cxx-O0 find)
 
@@ -107,6 +107,9 @@ $(BUILD)/tests/leaker-musl-static: tests/programs/leaker.c
 	musl-gcc -std=gnu11 $(WARNINGS) -O2 -static -o $@ $<
 
 $(BUILD)/tests/manners: $(BUILD)/tests/programs/manners.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
+
+$(BUILD)/tests/flood: $(BUILD)/tests/programs/flood.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
 
 $(BUILD)/tests/names: $(BUILD)/tests/programs/names.o

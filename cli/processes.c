@@ -68,3 +68,30 @@ bool process_is_kernel_thread(pid_t pid)
         at = strchr(at + 1, ' ');
     return at && (strtoul(at, NULL, 10) & FLAG);
 }
+
+static bool has_in_environment(pid_t pid, const char *text)
+{
+    char path[64];
+    char *variable = NULL;
+    size_t size = 0;
+    bool found = false;
+    snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
+    FILE *file = fopen(path, "re");
+    while (file && !found && getdelim(&variable, &size, '\0', file) > 0)
+        found = strstr(variable, text) != NULL;
+    free(variable);
+    if (file)
+        fclose(file);
+    return found;
+}
+
+int processes_with(const char *text)
+{
+    struct pid_list list = {0};
+    int found = 0;
+    processes_add_all(&list);
+    for (size_t i = 0; i < list.count; i++)
+        found += has_in_environment(list.at[i], text);
+    free(list.at);
+    return found;
+}

@@ -28,4 +28,10 @@ void process_comm(pid_t pid, char comm[COMM_SIZE]);
 /* Kernel threads have a pid and no descriptors of their own. False for one that has ended. */
 bool process_is_kernel_thread(pid_t pid);
 
+/*
+ * How many processes, of those that we may look into, have text in their environment: what was
+ * started with it, and what that has forked.
+ */
+int processes_with(const char *text);
+
 #endif

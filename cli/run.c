@@ -42,7 +42,6 @@ struct run {
     pid_t pid;
     bool greeted;
     bool warned;
-    struct pid_list watched; /* every process whose shim has said hello */
     struct inbox inbox;
     struct retell retell;
     struct options asked; /* what the options say, the command's among them */
@@ -222,10 +221,8 @@ static int launch(struct run *run, char **argv)
 static void hear_hello(struct run *run)
 {
     int pid = 0;
-    while (read(run->hello[0], &pid, sizeof(pid)) == sizeof(pid)) {
+    while (read(run->hello[0], &pid, sizeof(pid)) == sizeof(pid))
         run->greeted |= pid == run->pid;
-        processes_add(&run->watched, pid);
-    }
 }
 
 static void warn_unwatched(struct run *run, const char *program)
@@ -298,9 +295,7 @@ static int attend(struct run *run, const char *program)
 /* Processes of the program that go on still write to the file: it stays, and is said. */
 static void leave(struct run *run)
 {
-    int alive = 0;
-    for (size_t i = 0; i < run->watched.count; i++)
-        alive += run->watched.at[i] != run->pid && kill(run->watched.at[i], 0) == 0;
+    const int alive = processes_with(run->inbox.path);
     if (alive == 0) {
         inbox_remove(&run->inbox);
         return;

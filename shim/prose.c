@@ -32,7 +32,10 @@ static void add_ends(struct text *text, const struct leak *leak)
         text_add(text, i == 0 ? " (also fd " : ", ");
         text_add_uint(text, (uint64_t)leak->copies.at[i]);
     }
-    text_add(text, leak->copies.count > 0 ? ")  " : "  ");
+    text_add(text, leak->copies.count > 0 ? ")" : "");
+    if (!leak->local.family && !leak->peer.family)
+        return;
+    text_add(text, "  ");
     text_add_endpoint(text, &leak->local);
     text_add(text, " -> ");
     text_add_endpoint(text, &leak->peer);

@@ -99,14 +99,19 @@ static inline long raw5(long nr, long a, long b, long c, long d, long e)
     return raw6(nr, a, b, c, d, e, 0);
 }
 
-/* An anonymous mapping of size bytes. */
-static inline long raw_map(size_t size, int protection, int flags)
+/* An anonymous mapping of size bytes; with MAP_FIXED at that address. */
+static inline long raw_map_at(const void *at, size_t size, int protection, int flags)
 {
 #ifdef SYS_mmap2
-    return raw6(SYS_mmap2, 0, (long)size, protection, flags, -1, 0);
+    return raw6(SYS_mmap2, (long)at, (long)size, protection, flags, -1, 0);
 #else
-    return raw6(SYS_mmap, 0, (long)size, protection, flags, -1, 0);
+    return raw6(SYS_mmap, (long)at, (long)size, protection, flags, -1, 0);
 #endif
+}
+
+static inline long raw_map(size_t size, int protection, int flags)
+{
+    return raw_map_at(NULL, size, protection, flags);
 }
 
 #endif

@@ -16,18 +16,30 @@ static _Atomic uint32_t posted;
 static _Atomic uint32_t lost;
 static uint32_t taken; /* the watcher's own */
 
-void record_post(const struct record *record)
+static bool put(const struct record *record)
 {
     const uint32_t place = atomic_fetch_add_explicit(&posted, 1, memory_order_relaxed) % PLACES;
     uint32_t empty = PLACE_EMPTY;
     /* acquire: the watcher has read the old record out; release below: ours is whole. */
     if (!atomic_compare_exchange_strong_explicit(&ring[place].state, &empty, PLACE_FILLING,
                                                  memory_order_acquire, memory_order_relaxed)) {
-        atomic_fetch_add_explicit(&lost, 1, memory_order_relaxed);
-        return;
+        return false;
     }
     memcpy(&ring[place].record, record, sizeof(*record));
-    atomic_store_explicit(&ring[place].state, PLACE_FULL, memory_order_release);
+    /* seq_cst: watch.c pairs it with its flag "dozing", as it does the publishing of a slot. */
+    atomic_store(&ring[place].state, PLACE_FULL);
+    return true;
+}
+
+void record_post(const struct record *record)
+{
+    if (!put(record))
+        atomic_fetch_add_explicit(&lost, 1, memory_order_relaxed);
+}
+
+void record_offer(const struct record *record)
+{
+    put(record);
 }
 
 /*
@@ -45,6 +57,14 @@ bool record_take(struct record *record)
         taken = place + 1;
         return true;
     }
+    return false;
+}
+
+bool record_waits(void)
+{
+    for (int i = 0; i < PLACES; i++)
+        if (atomic_load(&ring[i].state) == PLACE_FULL)
+            return true;
     return false;
 }
 

@@ -68,11 +68,17 @@ struct record {
     enum fate fate;
 };
 
-/* Any thread, any signal handler. */
+/* Any thread, any signal handler. What does not fit is lost, and counted. */
 void record_post(const struct record *record);
+
+/* The same for what is counted elsewhere: it is just dropped. */
+void record_offer(const struct record *record);
 
 /* The watcher's. False when there is none. */
 bool record_take(struct record *record);
+
+/* Whether there is one. */
+bool record_waits(void);
 
 /* How many did not fit since the start. */
 uint32_t record_lost(void);

@@ -208,7 +208,6 @@ bool report_count(struct record *record, struct told *told)
     counts.leaked += (uint32_t)record->fresh;
     if (record->type == RECORD_LATE_CLOSE) {
         recall(&record->leak);
-        counts.late++;
     } else {
         counts.reaped += (uint32_t)record->reaped;
         if (record->leaks > 0)

@@ -1,5 +1,7 @@
 #include "sites.h"
 
+#include <stdatomic.h>
+
 #include "clock.h"
 
 enum { LINES = 90, PENDING = 64, KINDS = 3, ALL = 2 * DEPOT_SITES + 1 };
@@ -11,13 +13,42 @@ struct tally {
 
 static struct site {
     struct tally tallies[KINDS]; /* leaks, reaps, late closes */
-    uint32_t held;
-    uint32_t most;     /* that it ever held */
-    uint32_t first_cs; /* when the first leaked */
-    uint32_t risen_cs; /* when most rose last */
-    uint32_t asked;    /* when it was told on request last, counted by asking */
+    uint32_t released;           /* of its leaks, by a reap or a close that nobody saw */
+    uint32_t most;               /* that it ever held */
+    uint32_t first_cs;           /* when the first leaked */
+    uint32_t risen_cs;           /* when most rose last */
+    uint32_t asked;              /* when it was told on request last, counted by asking */
 } sites[ALL];
 static uint32_t asking;
+
+/* Closed by the program after all, as leaks and as tombstones: counted by whoever closes. */
+static struct {
+    _Atomic uint32_t leaks;
+    _Atomic uint32_t tombstones;
+} late[ALL];
+
+static uint32_t late_leaks(site_t site)
+{
+    return atomic_load_explicit(&late[site].leaks, memory_order_relaxed);
+}
+
+static uint32_t late_closes(site_t site)
+{
+    return late_leaks(site) + atomic_load_explicit(&late[site].tombstones, memory_order_relaxed);
+}
+
+void sites_late(site_t site, bool reaped)
+{
+    atomic_fetch_add_explicit(reaped ? &late[site].tombstones : &late[site].leaks, 1,
+                              memory_order_relaxed);
+}
+
+static uint32_t held(site_t site)
+{
+    const uint32_t gone = sites[site].released + late_leaks(site);
+    const uint32_t leaked = sites[site].tallies[0].count;
+    return leaked > gone ? leaked - gone : 0;
+}
 
 /* Those of which there is anything to tell; the others have never been touched. */
 static site_t used[ALL];
@@ -62,39 +93,33 @@ static struct tally *tally_of(const struct record *record)
     return NULL;
 }
 
-static void note_leaks(struct site *site, uint32_t fresh)
+static void note_leaks(site_t which, uint32_t fresh)
 {
+    struct site *site = &sites[which];
     const uint32_t now_cs = clock_cs(clock_ms());
     if (fresh == 0)
         return;
     if (site->tallies[0].count == 0) {
         site->first_cs = now_cs;
-        used[used_count++] = (site_t)(site - sites);
+        used[used_count++] = which;
     }
     site->tallies[0].count += fresh;
-    site->held += fresh;
-    if (site->held > site->most) {
-        site->most = site->held;
+    if (held(which) > site->most) {
+        site->most = held(which);
         site->risen_cs = now_cs;
     }
 }
 
-static void release(struct site *site, int count)
-{
-    site->held -= (uint32_t)count < site->held ? (uint32_t)count : site->held;
-}
-
 static void note(const struct record *record)
 {
-    struct site *site = &sites[record->leak.opened_at];
-    note_leaks(site, (uint32_t)record->fresh);
+    const site_t which = record->leak.opened_at;
+    note_leaks(which, (uint32_t)record->fresh);
     if (record->type == RECORD_REAP)
-        site->tallies[1].count++;
+        sites[which].tallies[1].count++;
     if (record->type == RECORD_LATE_CLOSE)
-        site->tallies[2].count++;
-    if (record->type == RECORD_LATE_CLOSE && record->reaped)
-        return; /* it was released when it was reaped */
-    release(site, record->type == RECORD_LATE_CLOSE ? 1 : record->reaped);
+        sites[which].tallies[2].count = late_closes(which);
+    else
+        sites[which].released += (uint32_t)record->reaped;
 }
 
 static void describe(struct told *told)
@@ -120,11 +145,15 @@ static void postpone(const struct leak *leak)
         pending[pending_count++] = *leak;
 }
 
+/* A line says all there is to say of its site. */
 static void settle(const struct record *record)
 {
     struct tally *tally = tally_of(record);
     if (tally)
         tally->told = tally->count;
+    for (int i = 0; tally == &sites[record->leak.opened_at].tallies[0] && i < pending_count; i++)
+        if (pending[i].opened_at == record->leak.opened_at)
+            pending[i--] = pending[--pending_count];
 }
 
 bool sites_count(struct told *told, enum format format)
@@ -168,7 +197,7 @@ void sites_finish(void)
 
 void sites_released(site_t site)
 {
-    release(&sites[site], 1);
+    sites[site].released++;
 }
 
 void sites_ask(void)
@@ -184,7 +213,7 @@ bool sites_asked(struct told *told)
     site->asked = asking;
     describe(told);
     told->since = 0;
-    told->held = site->held > 0 ? site->held : 1;
+    told->held = held(told->record->leak.opened_at);
     return true;
 }
 
@@ -192,10 +221,11 @@ bool sites_asked(struct told *told)
  * A site grows while what it holds is the most that it ever held, and was not held all at once: a
  * pool is full when it is first seen.
  */
-static bool is_growing(const struct site *site)
+static bool is_growing(site_t which)
 {
     enum { AT_ONCE_CS = 100 };
-    return site->held > 1 && site->held == site->most &&
+    const struct site *site = &sites[which];
+    return held(which) > 1 && held(which) == site->most &&
            site->risen_cs - site->first_cs > AT_ONCE_CS;
 }
 
@@ -203,15 +233,19 @@ void sites_sum(struct totals *totals)
 {
     totals->sites = (uint32_t)used_count;
     for (int i = 0; i < used_count; i++) {
-        totals->growing += is_growing(&sites[used[i]]);
-        totals->held += sites[used[i]].held;
+        totals->growing += is_growing(used[i]);
+        totals->held += held(used[i]);
+        totals->late += late_closes(used[i]);
     }
 }
 
 void sites_adopt(void)
 {
-    for (int i = 0; i < used_count; i++)
+    for (int i = 0; i < used_count; i++) {
         sites[used[i]] = (struct site){0};
+        atomic_store(&late[used[i]].leaks, 0);
+        atomic_store(&late[used[i]].tombstones, 0);
+    }
     used_count = 0;
     pending_count = 0;
     finishing = false;

@@ -1,7 +1,7 @@
 /*
  * What is known of each call site, and which records are worth a line: in words the 1st, 2nd, 4th,
  * 8th, ... of its site, in JSON each, and never more than LINES a second. What gets no line is
- * counted all the same, and its site's next line says so. The watcher's.
+ * counted all the same, and its site's next line says so. The watcher's, except where noted.
  */
 #ifndef CLOSEWAIT_SITES_H
 #define CLOSEWAIT_SITES_H
@@ -22,6 +22,12 @@ bool sites_pending(struct record *record, struct told *told);
 bool sites_owe(void);
 void sites_finish(void);
 
+/*
+ * The program has closed a leak of the site that was told, or the tombstone of one. Any thread, any
+ * signal handler.
+ */
+void sites_late(site_t site, bool reaped);
+
 /* A leak of the site is none any more: its number means something else. */
 void sites_released(site_t site);
 
@@ -32,7 +38,7 @@ void sites_released(site_t site);
 void sites_ask(void);
 bool sites_asked(struct told *told);
 
-/* Fills in sites, growing and held. */
+/* Fills in sites, growing, held and late. */
 void sites_sum(struct totals *totals);
 
 /* For a forked child that adopts. */

@@ -17,6 +17,7 @@
 #include "raw.h"
 #include "record.h"
 #include "signals.h"
+#include "sites.h"
 #include "slots.h"
 #include "stack.h"
 
@@ -121,9 +122,24 @@ static bool is_late(uint32_t word)
     return slot_state(word) == SLOT_BURIED || (word & (SLOT_TOLD | SLOT_QUIET)) == SLOT_TOLD;
 }
 
+/* While another descriptor of the socket is open, nothing is closed. */
+static bool has_copy(struct departure left)
+{
+    for (int fd = slots_next(0); fd >= 0; fd = slots_next(fd + 1)) {
+        struct slot *slot = slot_of(fd);
+        if (fd != left.fd && (slot_word(slot) & SLOT_COPIED) &&
+            (uint32_t)kernel_cookie(fd) == left.cookie)
+            return true;
+    }
+    return false;
+}
+
 static void post_late_close(struct departure left)
 {
-    record_post(&(struct record){
+    if ((left.word & SLOT_COPIED) && has_copy(left))
+        return;
+    sites_late(left.opened_at, slot_state(left.word) == SLOT_BURIED);
+    record_offer(&(struct record){
         .type = RECORD_LATE_CLOSE,
         .reaped = slot_state(left.word) == SLOT_BURIED,
         .leak = {.fd = left.fd,

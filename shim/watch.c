@@ -59,9 +59,9 @@ static _Atomic bool asked;
 static _Atomic uint32_t bell;
 
 /*
- * Set while the watcher sleeps for longer than SWEEP_MS. It sets it, and looks at the tracked
- * sockets once more before it sleeps; a hook publishes its slot, and then reads it. The fence
- * between the watcher's two and the seq_cst of the hook's two give them one order: either the
+ * Set while the watcher sleeps for longer than SWEEP_MS. It sets it, and looks at the records and
+ * the tracked sockets once more before it sleeps; a hook publishes its own, and then reads it. The
+ * fence between the watcher's two and the seq_cst of the hook's two give them one order: either the
  * watcher sees the slot or the hook sees that it dozes.
  */
 static _Atomic bool dozing;
@@ -302,19 +302,12 @@ static void run_report_tell(void *told)
     report_tell(told);
 }
 
-/* Its number is free, or means something else: if no copy is left, the leak is over. */
-static bool is_late(const struct record *record)
-{
-    return !told_by_copy(record->leak.fd, record->leak.cookie);
-}
-
 static void tell_posted(void)
 {
     struct record record;
     struct told told;
     while (!is_leaving() && record_take(&record))
-        if (record.type != RECORD_LATE_CLOSE || is_late(&record))
-            tell(&record);
+        tell(&record);
     while (!is_leaving() && report_pending(&record, &told))
         thread_apart(run_report_tell, &told);
 }
@@ -379,7 +372,7 @@ static uint32_t sweep_or_doze(void)
         return pause_ms;
     atomic_store(&dozing, true);
     atomic_thread_fence(memory_order_seq_cst);
-    return sweep();
+    return record_waits() ? 1 : sweep();
 }
 
 static void watch(void)

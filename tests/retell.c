@@ -1,0 +1,219 @@
+/*
+ * closewait run as its user sees it: the program's own output is left alone, and what the shims
+ * report comes with functions and lines.
+ */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "support.h"
+
+static in_port_t port;
+static int listener;
+static char *folder; /* empty, and gone afterwards */
+
+static void start(void)
+{
+    static char made[] = "/tmp/closewait-retell.XXXXXX";
+    listener = peer_listen(AF_INET, &port);
+    folder = mkdtemp(made);
+}
+
+static void stop(void)
+{
+    char said[256];
+    shell(said, sizeof(said), "rm -r %s", folder);
+}
+
+TestSuite(retell, .init = start, .fini = stop);
+
+/* Runs the leaker under the command; the peer hangs up, and the program waits for what is told. */
+static void run_leaker(struct program *program, char *const options[], char *const steps[])
+{
+    char *argv[24] = {built("closewait"), "run"};
+    int n = 2;
+    for (int i = 0; options[i]; i++)
+        argv[n++] = options[i];
+    argv[n++] = built("tests/leaker");
+    argv[n++] = step("connect4", port);
+    for (int i = 0; steps[i]; i++)
+        argv[n++] = steps[i];
+    program_start(program, NULL, argv);
+    program_must_say(program, "did connect4");
+    const int peer = accept(listener, NULL, NULL);
+    if (strcmp(steps[0], "recv") == 0)
+        cr_assert_eq(write(peer, "x", 1), 1);
+    close(peer);
+}
+
+/* The line of a source file that holds text. */
+static int line_of(const char *file, const char *text)
+{
+    char said[64];
+    shell(said, sizeof(said), "grep -nF '%s' %s | head -n 1", text, file);
+    int line = 0;
+    sscanf(said, "%d", &line);
+    cr_assert_gt(line, 0, "%s", said);
+    return line;
+}
+
+Test(retell, names_functions_and_lines)
+{
+    char expected[256];
+    struct program program;
+    run_leaker(&program, ARGS("--grace=100ms", "--last"), ARGS("recv", "drain", "wait"));
+    program_must_report(&program, ": leak: fd 3 ");
+    program_go_on(&program);
+    cr_expect_eq(program_end(&program), 0);
+    snprintf(expected, sizeof(expected), "at:  #0 dial4  leaker.c:%d   #1 take  leaker.c:",
+             line_of("tests/programs/leaker.c", "if (connect(fd, (struct sockaddr *)&in, "
+                                                "sizeof(in)) != 0 && errno != EINPROGRESS"));
+    cr_expect_not_null(strstr(program.reported, expected), "%s: %s", expected, program.reported);
+    cr_expect_not_null(strstr(program.reported, "#2 main  leaker.c:"), "%s", program.reported);
+    snprintf(expected, sizeof(expected), "    end of stream read at:  #0 take  leaker.c:%d ",
+             line_of("tests/programs/leaker.c", "while (read(fd, &c, 1) > 0)"));
+    cr_expect_not_null(strstr(program.reported, expected), "%s: %s", expected, program.reported);
+    cr_expect_not_null(
+        strstr(program.reported, "    last read or written at:  #0 receive  leaker.c:"));
+    cr_expect_null(strstr(program.reported, "__libc_start"), "what is below main is no news");
+}
+
+Test(retell, leaves_the_programs_own_output_alone)
+{
+    char path[128];
+    char output[160];
+    char said[4096];
+    struct program program;
+    snprintf(path, sizeof(path), "%s/reports", folder);
+    snprintf(output, sizeof(output), "--output=%s", path);
+    run_leaker(&program, ARGS("--grace=100ms", output, "--format=json"), ARGS("wait", "close"));
+    shell(said, sizeof(said), "until grep -qs '\"leak\"' %s; do sleep 0.05; done", path);
+    program_go_on(&program);
+    cr_expect_eq(program_end(&program), 0);
+    cr_expect_str_empty(program.reported);
+    shell(said, sizeof(said),
+          "python3 -c 'import json, sys\n"
+          "for line in open(sys.argv[1]):\n"
+          "    record = json.loads(line)\n"
+          "    print(record[\"type\"], record[\"comm\"],\n"
+          "          record.get(\"open_stack\", [{}])[0].get(\"symbol\"))' %s",
+          path);
+    cr_expect_str_eq(said, "leak leaker dial4\nlate-close leaker None\nsummary leaker None\n");
+}
+
+Test(retell, exits_as_asked_when_something_leaked_and_as_the_program_when_nothing_did)
+{
+    static const struct {
+        const char *steps[4];
+        int status;
+    } rows[] = {
+        {{"wait"}, 99}, {{"wait", "close"}, 99}, {{"close", "wait"}, 0}, {{"close", "bad"}, 2}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct program program;
+        run_leaker(&program, ARGS("--grace=50ms", "--error-exitcode=99"),
+                   (char *const *)rows[i].steps);
+        if (rows[i].status == 99)
+            program_must_report(&program, ": leak: fd 3 ");
+        program_go_on(&program);
+        cr_expect_eq(program_end(&program), rows[i].status, "%zu: %s", i, program.reported);
+    }
+}
+
+Test(retell, covers_every_process_of_the_program_by_its_pid)
+{
+    struct program program;
+    char command[256];
+    snprintf(command, sizeof(command), "%s connect4=%d wait; exit 7", built("tests/leaker"), port);
+    program_start(&program, NULL,
+                  ARGS(built("closewait"), "run", "--grace=100ms", "--error-exitcode=99", "sh",
+                       "-c", command));
+    program_must_say(&program, "did connect4");
+    close(accept(listener, NULL, NULL));
+    program_must_report(&program, "closewait: leaker[");
+    program_go_on(&program);
+    cr_expect_eq(program_end(&program), 99);
+    cr_expect_null(strstr(program.reported, "closewait: sh["), "%s", program.reported);
+}
+
+Test(retell, suppresses_by_function_and_counts_it)
+{
+    char path[128];
+    char option[160];
+    struct program program;
+    snprintf(path, sizeof(path), "%s/patterns", folder);
+    FILE *file = fopen(path, "we");
+    fputs("function:dial?\nfile:nothing.c\n", file);
+    fclose(file);
+    snprintf(option, sizeof(option), "--suppress=%s", path);
+    run_leaker(&program, ARGS("--grace=50ms", "--error-exitcode=99", "--signal=USR2", option),
+               ARGS("doze"));
+    cr_expect_eq(program_end(&program), 0, "%s", program.reported);
+    cr_expect_null(strstr(program.reported, ": leak: "), "%s", program.reported);
+    cr_expect_not_null(
+        strstr(program.reported,
+               "summary: 0 sockets leaked at 0 call sites (0 growing), 0 reaped, 1 suppressed"),
+        "%s", program.reported);
+    cr_expect_not_null(strstr(program.reported, "line 1 (function:dial?) matched 1 leak\n"));
+    cr_expect_not_null(strstr(program.reported, "line 2 (file:nothing.c) matched nothing\n"));
+}
+
+Test(retell, says_once_that_reports_cannot_be_written_and_goes_on)
+{
+    char command[256];
+    char said[4096];
+    static const struct {
+        const char *prepare;
+        const char *name;
+        const char *why;
+    } rows[] = {
+        {"true", "none/reports", "No such file or directory: reports are lost"},
+        {"ln -s reports", "link", "a symbolic link is not followed"},
+        {"mkdir", "folder", "Is a directory: reports are lost"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char option[160];
+        struct program program;
+        snprintf(command, sizeof(command), "%s %s/%s", rows[i].prepare, folder, rows[i].name);
+        shell(said, sizeof(said), "%s", command);
+        snprintf(option, sizeof(option), "--output=%s/%s", folder, rows[i].name);
+        run_leaker(&program, ARGS("--grace=50ms", option), ARGS("wait", "close"));
+        program_must_report(&program, rows[i].why);
+        program_go_on(&program);
+        cr_expect_eq(program_end(&program), 0);
+        cr_expect_eq(times(program.reported, "\n"), 1, "%s", program.reported);
+    }
+}
+
+Test(retell, outlives_its_reader_and_a_full_disk)
+{
+    static const char *const commands[] = {
+        "%s run --grace=20ms --error-exitcode=99 %s 1 20 400 >/dev/null 2>/dev/full",
+        "%s run --grace=20ms --error-exitcode=99 %s 1 20 400 2>&1 >/dev/null | true",
+        "%s run --grace=20ms --error-exitcode=99 --output=/dev/full %s 1 20 400 >/dev/null 2>&1",
+    };
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        char said[4096];
+        char command[512];
+        snprintf(command, sizeof(command), commands[i], built("closewait"), built("tests/flood"));
+        const int status = shell(said, sizeof(said), "bash -o pipefail -c '%s'", command);
+        cr_expect_eq(status, 99, "%s: %d %s", command, status, said);
+    }
+}
+
+Test(retell, leaves_no_file_behind_but_for_a_process_that_goes_on)
+{
+    char said[4096];
+    cr_assert_eq(shell(said, sizeof(said), "TMPDIR=%s %s run sh -c 'sleep 0.01' && ls %s | wc -l",
+                       folder, built("closewait"), folder),
+                 0);
+    cr_expect_str_eq(said, "0\n");
+    shell(said, sizeof(said),
+          "TMPDIR=%s %s run sh -c 'sleep 2 & exec true' 2>&1; cat %s/*/records | wc -c", folder,
+          built("closewait"), folder);
+    cr_expect_not_null(
+        strstr(said, "closewait run: 1 process of it goes on; what they report is in "), "%s",
+        said);
+}

@@ -1,0 +1,213 @@
+/*
+ * What is told, and how often: by call site, retracted when it was too early, on a signal, and not
+ * at all where a pattern says so.
+ */
+#include <criterion/criterion.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "support.h"
+
+static in_port_t port;
+static int listener;
+
+static void open_listener(void)
+{
+    listener = peer_listen(AF_INET, &port);
+}
+
+TestSuite(told, .init = open_listener);
+
+static void hang_up(void)
+{
+    close(accept(listener, NULL, NULL));
+}
+
+/* A leaker that was told of, with these steps after its connection. */
+static void start_told(struct program *program, const char *options, char *const steps[])
+{
+    char *argv[16] = {built("tests/leaker"), step("connect4", port)};
+    for (int i = 0; steps[i]; i++)
+        argv[i + 2] = steps[i];
+    program_start(program, options, argv);
+    hang_up();
+    program_must_report(program, ": leak: fd 3 ");
+}
+
+static const char *file_with(const char *text)
+{
+    static char path[64];
+    snprintf(path, sizeof(path), "/tmp/closewait-told.%d", (int)getpid());
+    FILE *file = fopen(path, "we");
+    cr_assert_not_null(file);
+    fputs(text, file);
+    fclose(file);
+    return path;
+}
+
+/* Asks for the summary until it says so. */
+static void program_must_sum(struct program *program, const char *summary)
+{
+    for (int i = 0; i < 100 && !strstr(program->reported, summary); i++) {
+        kill(program->pid, SIGUSR2);
+        program_must_report_times(program, ": summary: ", i + 1);
+        poll(NULL, 0, 50);
+    }
+    cr_assert_not_null(strstr(program->reported, summary), "%s", program->reported);
+}
+
+/* 7, 2 and 1 of 10 come from three places; the 1st, 2nd, 4th, ... of each are told. */
+Test(told, are_groups_by_call_site_with_counts_that_double)
+{
+    struct program program;
+    program_start(&program, "grace=100ms,signal=USR2", ARGS(built("tests/flood"), "1", "100"));
+    program_must_say(&program, "leaked 100\n");
+    program_must_sum(&program, ": summary: 100 sockets leaked at 3 call sites ");
+    cr_expect_eq(times(program.reported, ": leak: fd "), 3);
+    cr_expect_eq(times(program.reported, "64 sockets by now at site "), 1);
+    cr_expect_eq(times(program.reported, "8 sockets by now at site "), 3);
+    cr_expect_eq(times(program.reported, "16 sockets by now at site "), 2);
+    cr_expect_eq(times(program.reported, "32 sockets by now at site "), 1);
+    program_go_on(&program);
+    cr_expect_eq(program_end(&program), 0);
+    cr_expect_not_null(strstr(program.reported, "summary: 100 sockets leaked at 3 call sites "),
+                       "%s", program.reported);
+}
+
+Test(told, are_retracted_when_the_program_closes_after_all)
+{
+    struct program program;
+    start_told(&program, "grace=100ms", ARGS("wait", "close", "wait"));
+    program_go_on(&program);
+    program_must_report(&program, ": late close: fd 3  127.0.0.1:");
+    cr_expect_not_null(strstr(program.reported, " was closed by the program after "));
+    cr_expect_eq(program_end(&program), 0);
+    cr_expect_not_null(strstr(program.reported, " 0 suppressed, 1 closed late\n"), "%s",
+                       program.reported);
+}
+
+/* The socket is open until its last descriptor is closed. */
+Test(told, are_not_retracted_while_a_copy_is_open)
+{
+    struct program program;
+    start_told(&program, "grace=100ms", ARGS("dup2=50", "wait", "close", "wait"));
+    program_go_on(&program);
+    program_must_say(&program, "did close");
+    cr_expect_eq(program_end(&program), 0);
+    cr_expect_null(strstr(program.reported, "late close"), "%s", program.reported);
+    cr_expect_not_null(strstr(program.reported, "fd 3 (also fd 50)  127.0.0.1:"), "%s",
+                       program.reported);
+}
+
+Test(told, are_again_on_a_signal_with_what_is_held)
+{
+    struct program program;
+    start_told(&program, "grace=100ms,signal=SIGUSR2", ARGS("wait"));
+    kill(program.pid, SIGUSR2);
+    program_must_report(&program, ": held now: 1 socket at site ");
+    program_must_report(&program,
+                        ": summary: 1 socket leaked at 1 call site (0 growing), 0 reaped, "
+                        "0 suppressed, 1 held now\n");
+    cr_expect_eq(program_end(&program), 0);
+}
+
+Test(told, have_the_stacks_of_opening_of_the_end_and_of_the_last_use)
+{
+    struct program program;
+    program_start(&program, "grace=100ms,last=on",
+                  ARGS(built("tests/leaker"), step("connect4", port), "recv", "drain", "wait"));
+    const int peer = accept(listener, NULL, NULL);
+    cr_assert_eq(write(peer, "x", 1), 1);
+    close(peer);
+    program_must_report(&program, " ago, at:  #0 leaker+0x");
+    program_must_report(&program, "    end of stream read at:  #0 leaker+0x");
+    program_must_report(&program, "    last read or written at:  #0 leaker+0x");
+    cr_expect_eq(program_end(&program), 0);
+}
+
+Test(told, are_without_a_stack_where_none_is_kept)
+{
+    struct program program;
+    start_told(&program, "grace=100ms,stack=0", ARGS("drain", "wait"));
+    program_must_report(&program, "opened by connect 0.");
+    cr_expect_eq(program_end(&program), 0);
+    cr_expect_null(strstr(program.reported, " at:  #0"), "%s", program.reported);
+}
+
+static void must_be_suppressed(const char *patterns, const char *summary)
+{
+    char options[128];
+    struct program program;
+    const char *path = file_with(patterns);
+    snprintf(options, sizeof(options), "grace=100ms,action=close,signal=USR2,suppress=%s", path);
+    program_start(&program, options,
+                  ARGS(built("tests/leaker"), step("connect4", port), "wait", "probe"));
+    program_must_say(&program, "did connect4");
+    hang_up();
+    program_must_sum(&program, ", 1 suppressed");
+    program_go_on(&program);
+    cr_expect_eq(program_end(&program), 0);
+    unlink(path);
+    cr_expect_null(strstr(program.reported, ": leak: "), "%s", program.reported);
+    cr_expect_not_null(strstr(program.said, "send 1, "), "it was not reaped: %s", program.said);
+    cr_expect_not_null(strstr(program.reported, summary), "%s", program.reported);
+}
+
+Test(told, are_not_where_a_pattern_matches)
+{
+    must_be_suppressed("# a comment\n\npeer:10.* class:*\nclass:eof-* module:leak*\n",
+                       "    suppression in line 3 (peer:10.* class:*) matched nothing\n"
+                       "    suppression in line 4 (class:eof-* module:leak*) matched 1 leak\n");
+    must_be_suppressed("function:main\npeer:127.0.0.1:*\n",
+                       "    suppression in line 1 (function:main) was not tried: functions and "
+                       "files are known under closewait run\n"
+                       "    suppression in line 2 (peer:127.0.0.1:*) matched 1 leak\n");
+}
+
+Test(told, nothing_when_the_file_of_patterns_is_broken)
+{
+    char options[128];
+    struct program program;
+    const char *path = file_with("class:eof-unread\nfunktion:main\n");
+    snprintf(options, sizeof(options), "grace=10ms,suppress=%s", path);
+    program_start(&program, options,
+                  ARGS(built("tests/leaker"), step("connect4", port), "drain", "close"));
+    hang_up();
+    cr_expect_eq(program_end(&program), 0);
+    unlink(path);
+    cr_expect_not_null(strstr(program.reported, ": CLOSEWAIT_OPTIONS: suppress: "));
+    cr_expect_not_null(strstr(program.reported, ":2: expected module:, function:, file:, peer: or "
+                                                "class:, found 'funktion'\n"),
+                       "%s", program.reported);
+    cr_expect_eq(times(program.reported, "\n"), 1, "%s", program.reported);
+}
+
+/* Each is counted, few have a line, and what is kept does not grow with them. */
+Test(told, are_a_hundred_thousand_leaks_in_few_lines, .timeout = 120)
+{
+    char said[8192];
+    const int status = shell(
+        said, sizeof(said),
+        "err=$(mktemp) && CLOSEWAIT_OPTIONS=format=json,grace=100ms,output=$err LD_PRELOAD=%s "
+        "%s 10 10000 700 >/dev/null; python3 - $err <<'END'\n"
+        "import collections, json, sys\n"
+        "lines = [json.loads(line) for line in open(sys.argv[1])]\n"
+        "sites = collections.Counter()\n"
+        "seconds = collections.Counter()\n"
+        "for line in lines:\n"
+        "    seconds[line['time'][:19]] += 1\n"
+        "    if line['type'] == 'leak':\n"
+        "        assert line['count'] > sites[line['site']]\n"
+        "        sites[line['site']] = line['count']\n"
+        "print(sorted(sites.values()), max(seconds.values()) < 200, len(lines) < 3000)\n"
+        "print(lines[-1]['leaked'], lines[-1]['sites'], lines[-1]['late'], lines[-1]['lost'])\n"
+        "END\n"
+        "rm $err",
+        built("libclosewait.so"), built("tests/flood"));
+    cr_expect_eq(status, 0, "%s", said);
+    cr_expect_str_eq(said, "[10000, 20000, 70000] True True\n100000 3 100000 0\n");
+}
