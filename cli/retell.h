@@ -32,8 +32,9 @@ bool retell_begin(struct retell *retell, const struct options *options);
 /* Where else debug files are searched; see symbols_search. */
 bool retell_search(struct retell *retell, const char *path);
 
-/* Tells one line of the inbox; what is no record is left out. For inbox_read. */
-void retell_line(void *retell, const char *line, size_t len);
+/* Tells one line of the inbox, with the struct retell; what is no record is left out. For
+ * inbox_read. */
+void retell_line(void *with, const char *line, size_t len);
 
 void retell_end(struct retell *retell);
 

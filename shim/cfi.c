@@ -430,7 +430,7 @@ static bool operate(uint8_t op, struct reader *in, const struct cursor *cursor, 
         top[-1] += *top;
         return true;
     case 0x24: /* shl */
-        top[-1] = *top < 8 * WORD ? top[-1] << *top : 0;
+        top[-1] = *top < 8 * sizeof(*top) ? top[-1] << *top : 0;
         return true;
     case 0x2a: /* ge */
         top[-1] = (intptr_t)top[-1] >= (intptr_t)*top;

@@ -8,8 +8,8 @@
 /* The name of a member and what separates it from the one before. */
 static void key(struct text *text, const char *name)
 {
-    const char before = text->len > 0 ? text->at[text->len - 1] : '{';
-    text_add(text, before == '{' || before == '[' ? "\"" : ",\"");
+    const bool first = text->len == 0 || text->at[text->len - 1] == '{';
+    text_add(text, first ? "\"" : ",\"");
     text_add(text, name);
     text_add(text, "\":");
 }

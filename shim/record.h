@@ -22,23 +22,23 @@ struct fds {
 
 /* A leaked socket, as it was when it was judged. */
 struct leak {
+    uint64_t cookie;
+    uint64_t netns; /* the cookie of its network namespace */
     int fd;
     struct fds copies; /* the other descriptors of the same socket */
-    uint8_t state;
     enum leak_class class;
     enum how how;
     uint32_t gone_ms;
     uint32_t open_ms;
     uint32_t unread_bytes;
     uint32_t unsent_bytes;
-    bool error; /* one waits to be read */
     struct endpoint local;
     struct endpoint peer;
-    uint64_t cookie;
-    uint64_t netns; /* the cookie of its network namespace */
     site_t opened_at;
     site_t eof_at; /* 0 when the end of the stream was not read */
     site_t last_at;
+    uint8_t state;
+    bool error; /* one waits to be read */
 };
 
 enum record_type {

@@ -4,7 +4,7 @@
 
 #include "clock.h"
 
-enum { LINES = 90, PENDING = 64, KINDS = 3, ALL = 2 * DEPOT_SITES + 1 };
+enum { PENDING = 64, KINDS = 3, ALL = 2 * DEPOT_SITES + 1 };
 
 struct tally {
     uint32_t count;
@@ -58,16 +58,17 @@ static struct leak pending[PENDING];
 static int pending_count;
 static bool finishing;
 
-/* Lines that may still be written, in thousandths: LINES of them come in a second. */
-static uint64_t allowance = LINES * 1000;
+/* Lines that may still be written, in thousandths: this many come in a second. */
+static const uint64_t lines = 90;
+static uint64_t allowance = 90000;
 static uint64_t refilled_ms;
 
 static bool take_line(void)
 {
     const uint64_t now = clock_ms();
-    allowance += (now - refilled_ms) * LINES;
-    if (allowance > LINES * 1000)
-        allowance = LINES * 1000;
+    allowance += (now - refilled_ms) * lines;
+    if (allowance > lines * 1000)
+        allowance = lines * 1000;
     refilled_ms = now;
     if (allowance < 1000)
         return false;

@@ -4,6 +4,7 @@
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -54,8 +55,7 @@ static int line_of(const char *file, const char *text)
 {
     char said[64];
     shell(said, sizeof(said), "grep -nF '%s' %s | head -n 1", text, file);
-    int line = 0;
-    sscanf(said, "%d", &line);
+    const int line = (int)strtol(said, NULL, 10);
     cr_assert_gt(line, 0, "%s", said);
     return line;
 }

@@ -141,7 +141,7 @@ static APART void interrupted(void)
 
 Test(stack, goes_through_a_signal_handler)
 {
-    signal(SIGUSR1, on_signal);
+    sigaction(SIGUSR1, &(struct sigaction){.sa_handler = on_signal}, NULL);
     for (int i = 0; i < 3; i++) {
         interrupted();
         cr_expect_geq(depth_of(seen, (void *)on_signal), 1);

@@ -68,15 +68,15 @@ static void rest(const char *ms)
 {
     char line[16];
     if (ms)
-        poll(NULL, 0, atoi(ms));
+        poll(NULL, 0, (int)strtol(ms, NULL, 10));
     else if (!fgets(line, sizeof(line), stdin))
         exit(0);
 }
 
 int main(int argc, char **argv)
 {
-    const int rounds = argc > 2 ? atoi(argv[1]) : 0;
-    const int sockets = argc > 2 ? atoi(argv[2]) : 0;
+    const int rounds = argc > 2 ? (int)strtol(argv[1], NULL, 10) : 0;
+    const int sockets = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 0;
     struct rlimit limit;
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;
@@ -92,5 +92,6 @@ int main(int argc, char **argv)
         for (int i = 0; i < sockets; i++)
             close(fds[i]);
     }
+    free(fds);
     return 0;
 }
