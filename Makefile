@@ -37,7 +37,7 @@ TEST_OBJ    := $(call objects,tests)
 PROGRAM_OBJ := $(call objects,tests/programs)
 DEMO_OBJ    := $(call objects,demo)
 DEMO        := $(DEMO_OBJ:.o=)
-# The command reads options and judges with the shim's own code.
+# The command reads options and judges with the shim's own code, and tells with its words.
 CLI_SHARED  := $(addprefix $(BUILD)/shim/,options.o text.o endpoint.o judge.o names.o prose.o suppress.o)
 # What finds functions and lines. libiberty.a for its demanglers of C++ and Rust.
 SYMBOL_OBJ  := $(addprefix $(BUILD)/cli/,symbol.o lines.o ranges.o image.o strings.o demangle.o)
@@ -69,7 +69,7 @@ $(DEMO): %: %.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< -lbsd
 
 $(BUILD)/tests/closewait-tests: $(TEST_OBJ) $(UNIT_OBJ) $(BUILD)/cli/preload.o $(SYMBOL_OBJ)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion $(SYMBOL_LIBS) -lbsd -lutil
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion $(SYMBOL_LIBS) -ljansson -lbsd -lutil
 
 $(BUILD)/tests/leaker: $(BUILD)/tests/programs/leaker.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<

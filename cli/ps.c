@@ -18,10 +18,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "colors.h"
 #include "listing.h"
 #include "processes.h"
 #include "snapshot.h"
 #include "table.h"
+#include "tell.h"
 #include "verbs.h"
 
 #define WATCH_MIN_S 0.1
@@ -107,20 +109,6 @@ static bool read_interval(struct settings *settings, const char *text)
     return false;
 }
 
-/* What getopt_long(3) found wrong: it tells less of it, and not what to do. */
-static void tell_misuse(int found, const char *word)
-{
-    static const char advice[] = "closewait ps --help lists the options";
-    if (found == ':')
-        fprintf(stderr, "closewait ps: option '%s' needs a value: %s\n", word, advice);
-    else if (optopt == 0)
-        fprintf(stderr, "closewait ps: unknown option '%s': %s\n", word, advice);
-    else if (strncmp(word, "--", 2) == 0)
-        fprintf(stderr, "closewait ps: option '%s' takes no value: %s\n", word, advice);
-    else
-        fprintf(stderr, "closewait ps: unknown option '-%c': %s\n", optopt, advice);
-}
-
 static bool read_option(struct settings *settings, int option, const char **columns)
 {
     switch (option) {
@@ -171,7 +159,7 @@ static int read_arguments(struct settings *settings, int argc, char **argv)
             return EXIT_SUCCESS;
         }
         if (c == '?' || c == ':') {
-            tell_misuse(c, argv[optind - 1]);
+            tell_misuse("ps", c, argv[optind - 1]);
             return EXIT_USAGE;
         }
         if (!read_option(settings, c, &columns))
@@ -222,7 +210,7 @@ static void print_rows(const struct settings *settings, const struct rows *rows)
     else
         table_print(
             &settings->columns, rows,
-            (struct table_style){.headings = settings->headings, .colors = table_wants_colors()});
+            (struct table_style){.headings = settings->headings, .colors = colors_wanted()});
 }
 
 /* As watch(1) does it: what does not fit below would scroll the oldest away. */
@@ -255,15 +243,6 @@ static void tell_unseen(const struct snapshot *snapshot)
                 "closewait ps: %zu other network namespace%s could not be entered: root of the "
                 "machine sees all\n",
                 namespaces, namespaces == 1 ? "" : "s");
-}
-
-/* Whether all that was printed has arrived; tells why not. */
-static bool is_written(void)
-{
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return true;
-    fprintf(stderr, "closewait ps: cannot write to standard output: %s\n", strerror(errno));
-    return false;
 }
 
 struct view {
@@ -316,7 +295,7 @@ static bool list(const struct settings *settings)
     bool done = view_take(&view, settings);
     if (done) {
         print_rows(settings, &view.rows);
-        done = is_written();
+        done = tell_written("ps");
         tell_unseen(&view.snapshot);
     }
     view_free(&view);
@@ -331,7 +310,7 @@ static bool list_again(const struct settings *settings)
         if (!settings->json)
             putchar('\n');
         print_rows(settings, &view.rows);
-        done = is_written();
+        done = tell_written("ps");
     }
     view_free(&view);
     return done;
@@ -343,7 +322,7 @@ static bool redraw(const struct settings *settings)
     bool done = view_take(&view, settings);
     if (done) {
         print_screen(settings, &view.rows);
-        done = is_written();
+        done = tell_written("ps");
         tell_unseen(&view.snapshot);
     }
     view_free(&view);

@@ -4,8 +4,6 @@
 #include <libsmartcols/libsmartcols.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 /* An address has at most 56 bytes, an owner two numbers, a name and an address. */
 enum { CELL_SIZE = 256 };
@@ -34,13 +32,6 @@ static struct libscols_table *table_with(const struct choice *choice)
         scols_column_set_json_type(made, column->json_type);
     }
     return table;
-}
-
-bool table_wants_colors(void)
-{
-    const char *no_color = getenv("NO_COLOR");
-    const char *term = getenv("TERM");
-    return isatty(STDOUT_FILENO) && !(no_color && no_color[0]) && term && strcmp(term, "dumb") != 0;
 }
 
 void table_print(const struct choice *choice, const struct rows *rows, struct table_style style)

@@ -13,9 +13,6 @@ struct table_style {
     bool colors;
 };
 
-/* Whether standard output is a terminal that shall have colours: see no-color.org. */
-bool table_wants_colors(void);
-
 /* Prints them as a table; nothing, when there are no rows. */
 void table_print(const struct choice *choice, const struct rows *rows, struct table_style style);
 

@@ -105,6 +105,13 @@ static struct trace trace_of(const json_t *object, const char *name, struct fram
     return (struct trace){.frames = frames, .count = count};
 }
 
+static void read_counts(const json_t *json, struct told *told)
+{
+    told->count = count_of(json, "count");
+    told->since = count_of(json, "since");
+    told->site_age_ms = ms_of(json, "site_age_s");
+}
+
 static void read_leak(const json_t *json, struct retold *retold)
 {
     struct told *told = &retold->told;
@@ -124,9 +131,7 @@ static void read_leak(const json_t *json, struct retold *retold)
     };
     told->site = strtoull(text_of(json, "site"), NULL, 16);
     told->opener = int_of(json, "opener_pid");
-    told->count = count_of(json, "count");
-    told->since = count_of(json, "since");
-    told->site_age_ms = ms_of(json, "site_age_s");
+    read_counts(json, told);
     told->opened = trace_of(json, "open_stack", retold->frames[0]);
     told->eof = trace_of(json, "eof_stack", retold->frames[1]);
     told->last = trace_of(json, "last_stack", retold->frames[2]);
@@ -159,6 +164,7 @@ static void read_port(const json_t *json, struct retold *retold)
     };
     if (json_is_object(leak))
         read_leak(leak, retold);
+    read_counts(json, &retold->told);
     retold->told.asked = trace_of(json, "bind_stack", retold->frames[3]);
 }
 

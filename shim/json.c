@@ -240,9 +240,9 @@ static void add_holding_leak(struct text *text, const struct told *told)
     key(text, "leak");
     text_add(text, "{");
     add_leak_body(text, told);
-    add_counts(text, told);
     text_add(text, "}");
     add_number(text, "leaks", (uint64_t)told->record->leaks);
+    add_counts(text, told);
 }
 
 static void add_rescue(struct text *text, const struct told *told)

@@ -1,0 +1,50 @@
+/*
+ * One JSON line of the shim's, checked: nothing in it is of another type or size than the shim
+ * writes (docs/schema.json).
+ */
+#ifndef CLOSEWAIT_ENTRY_H
+#define CLOSEWAIT_ENTRY_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "record.h"
+
+enum { ENTRY_SITE_SIZE = 17 };
+
+/* Strings and stacks are the record's own. A string that is not told is "", a stack NULL. */
+struct log_entry {
+    enum record_type type;
+    int64_t time_ms; /* since 1970 */
+    int pid;
+    const char *comm;
+    const char *site;   /* in hexadecimal; "" in a summary */
+    const char *class;  /* of a leak, a rescue or a conflict */
+    const char *how;    /* of the same */
+    const char *peer;   /* of the same: "ip:port" */
+    uint32_t count;     /* 0: not told */
+    int64_t since;      /* -1: not told */
+    int64_t fin_age_ms; /* 0: not told; so is site_age_ms */
+    int64_t site_age_ms;
+    uint32_t reaped; /* descriptors that a rescue reaped */
+    bool failed;     /* the reap */
+    bool of_reaped;  /* the late close: of a tombstone */
+    uint32_t leaked; /* in a summary */
+    json_t *open_stack;
+    json_t *eof_stack;
+};
+
+enum entry_found {
+    ENTRY_READ,
+    ENTRY_NO_LEAK, /* an object with a type, but of no leak: one to be ignored */
+    ENTRY_WRONG,   /* not what the shim writes */
+};
+
+/* Fills in *entry when it returns ENTRY_READ; it is valid as long as the record is. */
+enum entry_found entry_read(const json_t *record, struct log_entry *entry);
+
+/* "2026-01-31T08:00:00.125Z", in milliseconds since 1970. False when it is no such time. */
+bool entry_read_time(const char *text, int64_t *time_ms);
+
+#endif

@@ -1,0 +1,99 @@
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "groups_print.h"
+#include "must.h"
+#include "traces.h"
+
+size_t groups_shown(const struct groups *groups, const struct groups_style *style)
+{
+    return groups->count < style->limit ? groups->count : style->limit;
+}
+
+json_t *group_stacks(const struct group *group, struct symbols *symbols)
+{
+    json_t *stacks = must(json_object());
+    if (group->open_stack)
+        json_object_set(stacks, "open_stack", group->open_stack);
+    if (group->eof_stack)
+        json_object_set(stacks, "eof_stack", group->eof_stack);
+    traces_symbolize(stacks, symbols);
+    return stacks;
+}
+
+/* RFC 3339, UTC, as the shim writes it. */
+static json_t *time_of(int64_t ms)
+{
+    char text[64];
+    char date[48];
+    struct tm tm = {0};
+    const int64_t fraction = (ms % 1000 + 1000) % 1000;
+    const time_t seconds = (time_t)((ms - fraction) / 1000);
+    strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &tm));
+    snprintf(text, sizeof(text), "%s.%03dZ", date, (int)fraction);
+    return must(json_string(text));
+}
+
+/* null: there is no such number. */
+static json_t *number_or_null(double number)
+{
+    return must(number < 0 ? json_null() : json_real(number));
+}
+
+static json_t *count(uint64_t number)
+{
+    return must(json_integer((json_int_t)number));
+}
+
+static json_t *peers_of(const struct group *group)
+{
+    struct met top[GROUP_TOP];
+    const size_t shown = group_top(group->peers, top);
+    json_t *peers = must(json_array());
+    for (size_t i = 0; i < shown; i++) {
+        char *address = group_peer(group, top[i].name);
+        json_array_append_new(
+            peers, must(json_pack("{s:s, s:o}", "address", address, "count", count(top[i].times))));
+        free(address);
+    }
+    return peers;
+}
+
+/*
+ * Of a call site: site, leaks, held, held_at_end, reaped, late_closes; oldest_s and
+ * leaks_per_hour, each null where there is none; first and last; class, how and processes, each an
+ * object of counts by name; peers, the most frequent; open_stack and eof_stack where known.
+ */
+static json_t *object_of(const struct groups *groups, const struct group *group,
+                         struct symbols *symbols)
+{
+    const struct sums *sums = &group->sums;
+    const int64_t oldest_ms = group_oldest_ms(groups, group);
+    json_t *object = must(json_pack(
+        "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:O, s:O, s:O, s:o}", "site",
+        group->site, "leaks", count(sums->leaks), "held", count(sums->held), "held_at_end",
+        count(sums->held_at_end), "reaped", count(sums->reaped), "late_closes", count(sums->late),
+        "oldest_s", number_or_null(oldest_ms < 0 ? -1 : (double)oldest_ms / 1000), "leaks_per_hour",
+        number_or_null(group_growth(group)), "first", time_of(group->first_ms), "last",
+        time_of(group->last_ms), "class", group->classes, "how", group->ways, "processes",
+        group->names, "peers", peers_of(group)));
+    json_t *stacks = group_stacks(group, symbols);
+    json_object_update(object, stacks);
+    json_decref(stacks);
+    return object;
+}
+
+void groups_print_json(const struct groups *groups, const struct groups_style *style)
+{
+    const size_t shown = groups_shown(groups, style);
+    fputs("[", stdout);
+    for (size_t i = 0; i < shown; i++) {
+        json_t *object = object_of(groups, groups->all[i], style->symbols);
+        fputs(i == 0 ? "\n" : ",\n", stdout);
+        json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
+        json_decref(object);
+    }
+    fputs("\n]\n", stdout);
+}

@@ -1,0 +1,278 @@
+/*
+ * closewait report: JSON lines of many processes and days by call site.
+ */
+#define _GNU_SOURCE
+#include <bsd/stdlib.h>
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <locale.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "colors.h"
+#include "groups.h"
+#include "groups_print.h"
+#include "json_lines.h"
+#include "must.h"
+#include "names.h"
+#include "symbol.h"
+#include "tell.h"
+#include "verbs.h"
+
+enum { GO_ON = -1, LIMIT_MAX = 1000000000 };
+
+struct settings {
+    void (*print)(const struct groups *groups, const struct groups_style *style);
+    struct groups_style style;
+};
+
+struct input {
+    const char *path;
+    int number;       /* among the arguments */
+    int64_t began_ms; /* the time of its first record */
+};
+
+static void print_help(void)
+{
+    fputs(
+        "usage: closewait report [OPTION...] [FILE...]\n\n"
+        "Reads JSON lines that closewait wrote (format=json), of any number of processes and\n"
+        "days, and groups the leaks by call site: the one that holds most now comes first.\n"
+        "Without FILE, or for -, it reads standard input. Other lines are skipped and counted.\n\n"
+        "  -f, --format text|json|folded  text for people (the default); json: one array, a line\n"
+        "                                 for each call site; folded: for flame graphs, one\n"
+        "                                 stack a line and how many sockets leaked there\n"
+        "  -n, --limit NUMBER             show so many call sites at most\n"
+        "      --debuginfo-path PATH      search debug files there: folders with ':' between\n"
+        "                                 them (.debug beside the module, and /usr/lib/debug)\n"
+        "  -h, --help                     this text\n\n"
+        "Functions and lines are found by build id, on another machine too. What was leaked is\n"
+        "counted also where it got no line of its own; class, how and peers are told of those\n"
+        "that did. Held now is what was leaked and neither reaped nor closed late, in processes\n"
+        "that wrote no summary: one that was killed counts until its pid is seen again in its\n"
+        "file. Oldest is the time from the first FIN of a process that holds any to the last\n"
+        "record of all; growth the leaks an hour from a call site's first to its last.\n\n"
+        "It exits with 0; 1 when a file could not be read or no line was closewait's; 2 after a\n"
+        "mistake in the options.\n",
+        stdout);
+}
+
+static bool read_format(struct settings *settings, const char *word)
+{
+    static const char *const names[] = {"text", "json", "folded", NULL};
+    static void (*const printers[])(const struct groups *, const struct groups_style *) = {
+        groups_print_text, groups_print_json, groups_print_folded};
+    const int found = names_find(names, word);
+    if (found >= 0)
+        settings->print = printers[found];
+    else
+        fprintf(stderr, "closewait report: --format is '%s': expected text, json or folded\n",
+                word);
+    return found >= 0;
+}
+
+static bool read_limit(struct settings *settings, const char *word)
+{
+    const char *error = NULL;
+    settings->style.limit = (size_t)strtonum(word, 1, LIMIT_MAX, &error);
+    if (error)
+        fprintf(stderr, "closewait report: --limit is '%s': expected a number from 1 to %d\n", word,
+                LIMIT_MAX);
+    return !error;
+}
+
+static bool read_option(struct settings *settings, int option)
+{
+    switch (option) {
+    case 'f':
+        return read_format(settings, optarg);
+    case 'n':
+        return read_limit(settings, optarg);
+    case 'd':
+        if (!symbols_search(settings->style.symbols, optarg))
+            must(NULL);
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* GO_ON, or the exit status after a mistake that was told, or after --help. */
+static int read_arguments(struct settings *settings, int argc, char **argv)
+{
+    static const struct option known[] = {
+        {"format", required_argument, NULL, 'f'},
+        {"limit", required_argument, NULL, 'n'},
+        {"debuginfo-path", required_argument, NULL, 'd'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    opterr = 0;
+    for (int c; (c = getopt_long(argc, argv, ":f:n:h", known, NULL)) != -1;) {
+        if (c == 'h') {
+            print_help();
+            return EXIT_SUCCESS;
+        }
+        if (c == '?' || c == ':') {
+            tell_misuse("report", c, argv[optind - 1]);
+            return EXIT_USAGE;
+        }
+        if (!read_option(settings, c))
+            return EXIT_USAGE;
+    }
+    return GO_ON;
+}
+
+/* Somebody who typed the verb alone is not going to type JSON. */
+static bool reads_terminal(const struct input *inputs, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (strcmp(inputs[i].path, "-") != 0 || !isatty(STDIN_FILENO))
+            continue;
+        fputs("closewait report: standard input is a terminal: expected closewait report FILE..., "
+              "or JSON lines from a pipe\n",
+              stderr);
+        return true;
+    }
+    return false;
+}
+
+/* What can be read but once has no known beginning. */
+static int64_t beginning_of(const char *path)
+{
+    struct stat file;
+    struct json_lines lines;
+    struct log_entry entry;
+    int64_t began_ms = INT64_MIN;
+    if (strcmp(path, "-") == 0 || stat(path, &file) != 0 || !S_ISREG(file.st_mode) ||
+        !json_lines_open(&lines, path))
+        return INT64_MIN;
+    for (json_t *record; began_ms == INT64_MIN && (record = json_lines_next(&lines));) {
+        if (entry_read(record, &entry) == ENTRY_READ)
+            began_ms = entry.time_ms;
+        json_decref(record);
+    }
+    json_lines_close(&lines);
+    return began_ms;
+}
+
+static int compare_inputs(const void *a, const void *b)
+{
+    const struct input *left = a;
+    const struct input *right = b;
+    const int begins = (left->began_ms > right->began_ms) - (left->began_ms < right->began_ms);
+    return begins ? begins : left->number - right->number;
+}
+
+/*
+ * The oldest first: a process's lines must come in their order, and a shell gives a log before the
+ * logs that it was rotated into.
+ */
+static struct input *order_inputs(char **paths, int count)
+{
+    struct input *inputs = must(calloc((size_t)count, sizeof(*inputs)));
+    for (int i = 0; i < count; i++)
+        inputs[i] = (struct input){paths[i], i, count > 1 ? beginning_of(paths[i]) : INT64_MIN};
+    qsort(inputs, (size_t)count, sizeof(*inputs), compare_inputs);
+    return inputs;
+}
+
+static bool complain(const char *path, const char *what, int error)
+{
+    fprintf(stderr, "closewait report: cannot %s %s: %s\n", what,
+            strcmp(path, "-") == 0 ? "standard input" : path, strerror(error));
+    return false;
+}
+
+/* False when nothing was of use: no line was closewait's, or none could be read. */
+static bool tell_wrong(const struct json_lines *lines, const char *path)
+{
+    const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
+    if (lines->wrong > 0 && lines->wrong == lines->count)
+        fprintf(stderr,
+                "closewait report: no line of %s is closewait's JSON: it writes that with "
+                "the option format=json\n",
+                name);
+    else if (lines->wrong == 1)
+        fprintf(stderr, "closewait report: 1 line of %s is not closewait's JSON: line %lu\n", name,
+                lines->first_wrong);
+    else if (lines->wrong > 1)
+        fprintf(stderr,
+                "closewait report: %lu lines of %s are not closewait's JSON, the first is line "
+                "%lu\n",
+                lines->wrong, name, lines->first_wrong);
+    return lines->wrong < lines->count || (lines->count == 0 && !lines->error);
+}
+
+/* Returns whether the file could be read to its end; sets *useful if there was nothing else. */
+static bool read_input(const struct input *input, struct groups *groups, bool *useful)
+{
+    struct json_lines lines;
+    if (!json_lines_open(&lines, input->path))
+        return complain(input->path, "open", errno);
+    for (json_t *record; (record = json_lines_next(&lines));) {
+        if (!groups_add(groups, record, input->number))
+            json_lines_refuse(&lines);
+        json_decref(record);
+    }
+    if (lines.error)
+        complain(input->path, "read", lines.error);
+    *useful |= tell_wrong(&lines, input->path);
+    json_lines_close(&lines);
+    return lines.error == 0;
+}
+
+static void tell_untold(uint64_t untold)
+{
+    if (untold > 0)
+        fprintf(stderr,
+                "closewait report: summaries count %ju leak%s that no line tells: give the older "
+                "files too, if there are any\n",
+                (uintmax_t)untold, untold == 1 ? "" : "s");
+}
+
+static bool report(const struct settings *settings, const struct input *inputs, int count)
+{
+    struct groups groups = groups_begin();
+    bool done = true;
+    bool useful = false;
+    for (int i = 0; i < count; i++)
+        done &= read_input(&inputs[i], &groups, &useful);
+    groups_finish(&groups);
+    if (useful) {
+        settings->print(&groups, &settings->style);
+        done &= tell_written("report");
+        tell_untold(groups.tallies.untold);
+    }
+    groups_free(&groups);
+    return done && useful;
+}
+
+int verb_report(int argc, char **argv)
+{
+    static char *standard_input[] = {"-"};
+    setlocale(LC_CTYPE, "");
+    struct settings settings = {
+        .print = groups_print_text,
+        .style = {.symbols = must(symbols_begin()), .limit = LIMIT_MAX},
+    };
+    settings.style.colors = colors_wanted();
+    int status = read_arguments(&settings, argc, argv);
+    if (status == GO_ON) {
+        const int count = optind < argc ? argc - optind : 1;
+        struct input *inputs = order_inputs(optind < argc ? argv + optind : standard_input, count);
+        if (reads_terminal(inputs, count))
+            status = EXIT_USAGE;
+        else
+            status = report(&settings, inputs, count) ? EXIT_SUCCESS : EXIT_FAILURE;
+        free(inputs);
+    }
+    symbols_end(settings.style.symbols);
+    return status;
+}

@@ -1,0 +1,364 @@
+#define _GNU_SOURCE
+#include "tally.h"
+
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "must.h"
+
+struct process {
+    int file;
+    struct process *next;  /* of the same pid and name, in another file */
+    struct tally *tallies; /* of all its sites */
+    uint64_t over;         /* what was not told after this line is of a process before it */
+};
+
+struct named {
+    int pid;
+    char *comm;
+    struct process *processes;
+};
+
+struct tally {
+    const struct process *process;
+    struct sums *sums;
+    struct tally *next; /* of the same process */
+    uint64_t line;      /* its last */
+    uint32_t leaks;     /* these three as the lines count them */
+    uint32_t reaps;
+    uint32_t late;
+    uint32_t failed;       /* of the reaps */
+    uint32_t late_reaped;  /* of the late closes: of what was reaped before */
+    uint64_t rescued;      /* reaped too, and not among the reaps */
+    int64_t held_since_ms; /* the first FIN */
+};
+
+struct sums sums_of_none(void)
+{
+    return (struct sums){.held_since_ms = INT64_MAX};
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct named *left = a;
+    const struct named *right = b;
+    const int pids = (left->pid > right->pid) - (left->pid < right->pid);
+    return pids ? pids : strcmp(left->comm, right->comm);
+}
+
+static int compare_tallies(const void *a, const void *b)
+{
+    const struct tally *left = a;
+    const struct tally *right = b;
+    const int processes = (left->process > right->process) - (left->process < right->process);
+    return processes ? processes : (left->sums > right->sums) - (left->sums < right->sums);
+}
+
+static struct named *named_of(struct tallies *tallies, const struct log_entry *entry)
+{
+    const struct named key = {.pid = entry->pid, .comm = (char *)entry->comm};
+    const void *found = tfind(&key, &tallies->names, compare_names);
+    if (found)
+        return *(struct named *const *)found;
+    struct named *named = must(calloc(1, sizeof(*named)));
+    named->pid = entry->pid;
+    named->comm = must(strdup(entry->comm));
+    must(tsearch(named, &tallies->names, compare_names));
+    return named;
+}
+
+/* The file's own comes first: with many files that have the same pid, it is asked for again. */
+static struct process *process_in(struct tallies *tallies, struct named *named, int file)
+{
+    struct process **at = &named->processes;
+    while (*at && (*at)->file != file)
+        at = &(*at)->next;
+    struct process *process = *at;
+    if (process) {
+        *at = process->next;
+    } else {
+        process = must(calloc(1, sizeof(*process)));
+        process->file = file;
+        tallies->processes++;
+    }
+    process->next = named->processes;
+    named->processes = process;
+    return process;
+}
+
+static uint64_t reaped_of(const struct tally *tally)
+{
+    return tally->reaps - tally->failed + tally->rescued;
+}
+
+/* Those that the program closed and nobody had reaped. */
+static uint64_t closed_of(const struct tally *tally)
+{
+    return tally->late - tally->late_reaped;
+}
+
+static uint64_t leaks_of(const struct tally *tally)
+{
+    const uint64_t over = reaped_of(tally) + closed_of(tally);
+    return tally->leaks > over ? tally->leaks : over;
+}
+
+static bool is_over(const struct tally *tally)
+{
+    return tally->line <= tally->process->over;
+}
+
+/* The count that lines of a type have in common; NULL when they have none. */
+static uint32_t *count_of(struct tally *tally, enum record_type type)
+{
+    switch (type) {
+    case RECORD_LEAK:
+    case RECORD_RESCUE:
+    case RECORD_BIND_CONFLICT:
+        return &tally->leaks;
+    case RECORD_REAP:
+        return &tally->reaps;
+    case RECORD_LATE_CLOSE:
+        return &tally->late;
+    case RECORD_SUMMARY:
+        break;
+    }
+    return NULL;
+}
+
+static void sum_up(const struct tally *tally)
+{
+    struct sums *sums = tally->sums;
+    const uint64_t leaks = leaks_of(tally);
+    const uint64_t held = leaks - reaped_of(tally) - closed_of(tally);
+    sums->leaks += leaks;
+    sums->reaped += reaped_of(tally);
+    sums->late += tally->late;
+    if (is_over(tally))
+        sums->held_at_end += held;
+    else
+        sums->held += held;
+    if (!is_over(tally) && held > 0 && tally->held_since_ms < sums->held_since_ms)
+        sums->held_since_ms = tally->held_since_ms;
+}
+
+static void empty(struct tally *tally)
+{
+    tally->leaks = tally->reaps = tally->late = tally->failed = tally->late_reaped = 0;
+    tally->rescued = 0;
+    tally->held_since_ms = INT64_MAX;
+}
+
+static struct tally *tally_of(const struct tallies *tallies, const struct process *process,
+                              struct sums *sums)
+{
+    const struct tally key = {.process = process, .sums = sums};
+    const void *found = tfind(&key, &tallies->by_site, compare_tallies);
+    return found ? *(struct tally *const *)found : NULL;
+}
+
+static void link_tally(struct tallies *tallies, struct tally *tally, struct process *process)
+{
+    tally->process = process;
+    tally->next = process->tallies;
+    process->tallies = tally;
+    must(tsearch(tally, &tallies->by_site, compare_tallies));
+}
+
+static struct tally *make_tally(struct tallies *tallies, struct process *process, struct sums *sums)
+{
+    struct tally *tally = must(calloc(1, sizeof(*tally)));
+    tally->sums = sums;
+    empty(tally);
+    link_tally(tallies, tally, process);
+    return tally;
+}
+
+static void end_process(struct tallies *tallies, struct process *process)
+{
+    while (process->tallies) {
+        struct tally *tally = process->tallies;
+        process->tallies = tally->next;
+        tdelete(tally, &tallies->by_site, compare_tallies);
+        sum_up(tally);
+        free(tally);
+    }
+}
+
+static void forget(struct named *named, struct process *process)
+{
+    struct process **at = &named->processes;
+    while (*at != process)
+        at = &(*at)->next;
+    *at = process->next;
+    free(process);
+}
+
+/* The process was the other one in the other's file. What both have is of two processes. */
+static void join(struct tallies *tallies, struct named *named, struct process *process,
+                 struct process *other)
+{
+    struct tally **at = &other->tallies;
+    while (*at) {
+        struct tally *tally = *at;
+        if (is_over(tally) || tally_of(tallies, process, tally->sums)) {
+            at = &tally->next;
+            continue;
+        }
+        *at = tally->next;
+        tdelete(tally, &tallies->by_site, compare_tallies);
+        tally->line = tallies->line;
+        link_tally(tallies, tally, process);
+    }
+    other->over = tallies->line;
+    end_process(tallies, other);
+    forget(named, other);
+    tallies->processes--;
+}
+
+/* A line that goes on with what no line of this file began: with the other that told that last. */
+static struct tally *go_on(struct tallies *tallies, struct named *named, struct process *process,
+                           const struct log_entry *entry, struct sums *sums)
+{
+    for (struct process *other = process->next; other && entry->since > 0; other = other->next) {
+        struct tally *tally = tally_of(tallies, other, sums);
+        if (!tally || is_over(tally) || *count_of(tally, entry->type) != entry->since)
+            continue;
+        join(tallies, named, process, other);
+        return tally_of(tallies, process, sums);
+    }
+    return NULL;
+}
+
+static bool begins_anew(struct tally *tally, const struct log_entry *entry)
+{
+    const uint32_t before = *count_of(tally, entry->type);
+    if (entry->since < 0 && is_over(tally))
+        return true;
+    return (entry->since == 0 && before > 0) || (entry->count > 0 && entry->count < before);
+}
+
+/* Its pid is another process's by now; the other sites of this one have yet to show that. */
+static void begin_anew(struct tallies *tallies, struct process *process, struct tally *tally)
+{
+    if (!is_over(tally)) {
+        process->over = tallies->line - 1;
+        tallies->processes++;
+    }
+    sum_up(tally);
+    empty(tally);
+}
+
+/* What got no line of its own is taken to be as the line that tells of it. */
+static void count_line(struct tally *tally, const struct log_entry *entry)
+{
+    uint32_t *count = count_of(tally, entry->type);
+    const uint32_t before = *count;
+    if (entry->count > before)
+        *count = entry->count;
+    if (entry->failed)
+        tally->failed += *count - before;
+    if (entry->of_reaped)
+        tally->late_reaped += *count - before;
+    if (*count == 0)
+        *count = 1;
+    tally->rescued += entry->reaped;
+}
+
+static void count_age(struct tally *tally, const struct log_entry *entry)
+{
+    const int64_t age_ms =
+        entry->fin_age_ms > entry->site_age_ms ? entry->fin_age_ms : entry->site_age_ms;
+    if (entry->time_ms - age_ms < tally->held_since_ms)
+        tally->held_since_ms = entry->time_ms - age_ms;
+}
+
+struct told_by tallies_add(struct tallies *tallies, const struct log_entry *entry, int file,
+                           struct sums *sums)
+{
+    struct told_by told = {0};
+    struct named *named = named_of(tallies, entry);
+    struct process *process = process_in(tallies, named, file);
+    struct tally *tally = tally_of(tallies, process, sums);
+    tallies->line++;
+    if (!tally)
+        tally = go_on(tallies, named, process, entry, sums);
+    if (!tally) {
+        tally = make_tally(tallies, process, sums);
+        told.new_process = true;
+    } else if (begins_anew(tally, entry)) {
+        begin_anew(tallies, process, tally);
+        told.new_process = true;
+    }
+    const uint64_t before = leaks_of(tally);
+    tally->line = tallies->line;
+    count_line(tally, entry);
+    count_age(tally, entry);
+    told.new_leak = leaks_of(tally) > before;
+    return told;
+}
+
+static uint64_t known_of(const struct process *process)
+{
+    uint64_t known = 0;
+    for (const struct tally *tally = process->tallies; tally; tally = tally->next)
+        if (!is_over(tally))
+            known += leaks_of(tally);
+    return known;
+}
+
+/* The summary counts more than this file has lines of: exactly what another file has. */
+static void join_by_summary(struct tallies *tallies, struct named *named, struct process *process,
+                            uint64_t missing)
+{
+    for (struct process *other = process->next; other && missing > 0; other = other->next) {
+        if (known_of(other) != missing)
+            continue;
+        join(tallies, named, process, other);
+        return;
+    }
+}
+
+void tallies_end(struct tallies *tallies, const struct log_entry *entry, int file)
+{
+    struct named *named = named_of(tallies, entry);
+    struct process *process = process_in(tallies, named, file);
+    const uint64_t known = known_of(process);
+    tallies->line++;
+    if (entry->leaked > known)
+        join_by_summary(tallies, named, process, entry->leaked - known);
+    if (entry->leaked > known_of(process))
+        tallies->untold += entry->leaked - known_of(process);
+    process->over = tallies->line;
+    end_process(tallies, process);
+    forget(named, process);
+    if (named->processes)
+        return;
+    tdelete(named, &tallies->names, compare_names);
+    free(named->comm);
+    free(named);
+}
+
+static void free_named(void *node)
+{
+    struct named *named = node;
+    while (named->processes)
+        forget(named, named->processes);
+    free(named->comm);
+    free(named);
+}
+
+static void free_tally(void *node)
+{
+    sum_up(node);
+    free(node);
+}
+
+void tallies_finish(struct tallies *tallies)
+{
+    tdestroy(tallies->by_site, free_tally);
+    tdestroy(tallies->names, free_named);
+    tallies->by_site = NULL;
+    tallies->names = NULL;
+}
