@@ -45,7 +45,7 @@ SYMBOL_LIBS := -ldw -lelf -liberty
 # The tests look at all of the shim from within but for the hooks and the boot, which would make
 # the tests themselves a program under the shim.
 UNIT_OBJ    := $(filter-out $(BUILD)/shim/hooks.o $(BUILD)/shim/init.o,$(SHIM_OBJ))
-TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors manners flood storm leaker leaker-musl leaker-static \
+TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors manners flood caller-O0 caller-O2 caller-omit caller-frame thrower plugin.so storm leaker leaker-musl leaker-static \
 	leaker-musl-static leaker-fortified leaker-lfs leaker-tsan names names-musl early.so places places-O0 \
 	places-cxx places-cxx-O0 find)
 
@@ -111,6 +111,24 @@ $(BUILD)/tests/manners: $(BUILD)/tests/programs/manners.o
 
 $(BUILD)/tests/flood: $(BUILD)/tests/programs/flood.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
+
+# One chain of calls, as compilers make it.
+$(BUILD)/tests/caller-O0: MAKE_AS := -O0
+$(BUILD)/tests/caller-O2: MAKE_AS := -O2
+$(BUILD)/tests/caller-omit: MAKE_AS := -O2 -fomit-frame-pointer
+$(BUILD)/tests/caller-frame: MAKE_AS := -O2 -fno-omit-frame-pointer
+$(BUILD)/tests/caller-%: tests/programs/caller.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(WARNINGS) -g $(MAKE_AS) -o $@ $<
+
+$(BUILD)/tests/thrower: tests/programs/thrower.cc tests/programs/caller.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(WARNINGS) -g -O2 -Wno-missing-prototypes -Dmain=unused -c -o $@.o tests/programs/caller.c
+	$(CXX) -std=c++17 -Wall -Wextra -Werror -g -O2 -o $@ $< $@.o
+
+$(BUILD)/tests/plugin.so: tests/programs/plugin.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(WARNINGS) -g -O2 -fPIC -shared -o $@ $<
 
 $(BUILD)/tests/names: $(BUILD)/tests/programs/names.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<

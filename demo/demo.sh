@@ -132,6 +132,7 @@ explained() {
     must_print 'bind: Address already in use'
     must_print 'this program still holds the port'
     must_print 'CLOSE_WAIT: the peer closed'
+    must_print "client.c:$(grep -n 'if (connect(' "$(dirname "$0")/client.c" | cut -d : -f 1)"
     must_end_with 1
 }
 

@@ -175,6 +175,7 @@ Test(real, redsocks_with_an_upstream_that_sleeps)
     close(client);
     program_must_report(&program, ": leak: ");
     program_must_report(&program, "class eof-ignored");
+    program_must_report(&program, "    end of stream read at:  #0 redsocks+0x");
     stop(&program);
     cr_expect_eq(times(program.reported, ": leak: "), 1, "%s", program.reported);
 }

@@ -35,7 +35,9 @@ for action in log close-dead close; do
         LD_PRELOAD=$build/libclosewait.so CLOSEWAIT_OPTIONS=action=$action,grace=200ms \
             timeout 60 node "$work/serve.js" "$what" >"$work/out" 2>"$work/report"
         leaks=$(grep -c ': leak: ' "$work/report")
-        if grep -q 'served 1000' "$work/out" && [ "$leaks" -eq $expected ]; then
+        frames=$(grep -c 'opened by accept.* at:  #0 .*   #1 ' "$work/report")
+        if grep -q 'served 1000' "$work/out" && [ "$leaks" -eq $expected ] &&
+            [ "$frames" -eq $expected ]; then
             passed=$((passed + 1))
             echo "ok node action=$action: $leaks leaks"
         else
