@@ -58,9 +58,12 @@ static struct leak pending[PENDING];
 static int pending_count;
 static bool finishing;
 
-/* Lines that may still be written, in thousandths: this many come in a second. */
-static const uint64_t lines = 90;
-static uint64_t allowance = 90000;
+/*
+ * Lines that may still be written, in thousandths: this many at most, and as many come in a second.
+ * So no second has more than twice as many.
+ */
+static const uint64_t lines = 48;
+static uint64_t allowance = 48000;
 static uint64_t refilled_ms;
 
 static bool take_line(void)

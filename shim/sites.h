@@ -1,6 +1,6 @@
 /*
  * What is known of each call site, and which records are worth a line: in words the 1st, 2nd, 4th,
- * 8th, ... of its site, in JSON each, and never more than 90 a second. What gets no line is
+ * 8th, ... of its site, in JSON each, and less than 100 in any second. What gets no line is
  * counted all the same, and its site's next line says so. The watcher's, except where noted.
  */
 #ifndef CLOSEWAIT_SITES_H
