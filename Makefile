@@ -35,6 +35,7 @@ SHIM_OBJ    := $(call objects,shim)
 CLI_OBJ     := $(call objects,cli)
 TEST_OBJ    := $(call objects,tests)
 PROGRAM_OBJ := $(call objects,tests/programs)
+FUZZ_OBJ    := $(call objects,tests/fuzz)
 DEMO_OBJ    := $(call objects,demo)
 DEMO        := $(DEMO_OBJ:.o=)
 # The command reads options and judges with the shim's own code, and tells with its words.
@@ -143,6 +144,17 @@ $(BUILD)/tests/early.so: tests/programs/early.c
 $(BUILD)/tests/find: $(BUILD)/tests/programs/find.o $(SYMBOL_OBJ)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS)
 
+# By libFuzzer, which has the main function.
+$(BUILD)/tests/fuzz/options: $(BUILD)/tests/fuzz/options.o $(addprefix $(BUILD)/shim/,options.o text.o)
+	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ -lbsd
+
+$(BUILD)/tests/fuzz/suppress: $(BUILD)/tests/fuzz/suppress.o \
+	$(addprefix $(BUILD)/shim/,suppress.o names.o text.o)
+	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^
+
+$(BUILD)/tests/fuzz/record: $(BUILD)/tests/fuzz/record.o $(BUILD)/cli/traces.o $(SYMBOL_OBJ)
+	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS) -ljansson
+
 # Programs that know their own places, in both formats of DWARF that are about, in either kind of
 # executable. By gcc: addr2line, which the tests compare with, misreads what clang writes.
 PLACES = -std=$(1) $(filter-out -Wmissing-prototypes,$(WARNINGS)) -Wl,--build-id=sha1 -o $@ $<
@@ -192,6 +204,22 @@ stress: $(BUILD)/tests/storm
 	$(call sanitized,ubsan,undefined)
 	$(call sanitized,tsan,thread)
 
+# What reads text that others wrote, each part for SECONDS: from the corpus that is kept, with what
+# was found to be new kept under $(BUILD) for the next time. A failure leaves its input there too.
+FUZZERS    := options suppress record
+FUZZ       := $(BUILD)/fuzz
+FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+fuzz_one    = mkdir -p $(FUZZ)/corpus/$(1) $(FUZZ)/failures && BUILD=$(BUILD) $(FUZZ)/tests/fuzz/$(1) \
+	-max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=1024 -verbosity=0 -print_final_stats=1 \
+	-artifact_prefix=$(abspath $(FUZZ))/failures/$(1)- \
+	$(abspath $(FUZZ)/corpus/$(1) tests/fuzz/corpus/$(1))
+
+fuzz: $(addprefix $(BUILD)/tests/,places places-cxx)
+	$(MAKE) BUILD=$(FUZZ) CC=clang CFLAGS='$(FUZZ_FLAGS)' $(addprefix $(FUZZ)/tests/fuzz/,$(FUZZERS))
+	$(call fuzz_one,options)
+	$(call fuzz_one,suppress)
+	$(call fuzz_one,record)
+
 # What takes long: real programs with and without the shim, valgrind, 32 bits.
 test-long: all $(TEST_PROGRAMS)
 	$(MAKE) M32=1 $(addprefix $(BUILD)/m32/,libclosewait.so tests/leaker tests/doors)
@@ -209,7 +237,7 @@ lint: deps-lint
 		xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- -std=gnu11 -Ishim' clang-tidy
 	shellcheck demo/*.sh tests/long/*.sh .ci/run .ci/deps
 
-SOURCES = $(wildcard shim/*.c cli/*.c demo/*.c tests/*.c tests/programs/*.c)
+SOURCES = $(wildcard shim/*.c cli/*.c demo/*.c tests/*.c tests/programs/*.c tests/fuzz/*.c)
 
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)
@@ -223,7 +251,7 @@ clean:
 	rm -rf $(BUILD)
 
 # What is missing for a target is installed before anything is compiled for it.
-TARGETS := demo test lint stress test-long
+TARGETS := demo test lint stress fuzz test-long
 
 deps: $(addprefix deps-,$(TARGETS))
 
@@ -231,7 +259,7 @@ $(addprefix deps-,$(TARGETS)): deps-%:
 	@CC='$(CC)' .ci/deps $*
 
 NEEDS := $(addprefix deps-,$(filter $(TARGETS),$(MAKECMDGOALS)))
-$(SHIM_OBJ) $(CLI_OBJ) $(DEMO_OBJ) $(TEST_OBJ) $(PROGRAM_OBJ): | $(NEEDS)
+$(SHIM_OBJ) $(CLI_OBJ) $(DEMO_OBJ) $(TEST_OBJ) $(PROGRAM_OBJ) $(FUZZ_OBJ): | $(NEEDS)
 $(BUILD)/shim/versions.map $(TEST_PROGRAMS): | $(NEEDS)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
