@@ -131,6 +131,8 @@ static void tell_prose(struct retell *retell, const struct retold *retold)
     if (!is_news(&retold->told))
         return;
     prose_add(&text, &retold->told);
+    if (text.cut)
+        text.at[text.len - 1] = '\n';
     write_out(retell, retold->told.pid, text.at, text.len);
 }
 
