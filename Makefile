@@ -152,8 +152,9 @@ $(BUILD)/tests/fuzz/suppress: $(BUILD)/tests/fuzz/suppress.o \
 	$(addprefix $(BUILD)/shim/,suppress.o names.o text.o)
 	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^
 
-$(BUILD)/tests/fuzz/record: $(BUILD)/tests/fuzz/record.o $(BUILD)/cli/traces.o $(SYMBOL_OBJ)
-	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS) -ljansson
+$(BUILD)/tests/fuzz/record: $(BUILD)/tests/fuzz/record.o $(addprefix $(BUILD)/cli/,retell.o told_json.o traces.o) \
+	$(SYMBOL_OBJ) $(CLI_SHARED)
+	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS) -ljansson -lbsd
 
 # Programs that know their own places, in both formats of DWARF that are about, in either kind of
 # executable. By gcc: addr2line, which the tests compare with, misreads what clang writes.

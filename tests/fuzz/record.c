@@ -1,18 +1,23 @@
 /*
- * A line that some process wrote where the command reads records. Modules are taken from the build
- * tree: tests/places has symbols and DWARF.
+ * Lines that some process wrote where the command reads records: symbolized, and told as closewait
+ * run tells them. Modules are taken from the build tree: tests/places has symbols and DWARF.
  */
+#include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "../../cli/retell.h"
 #include "../../cli/traces.h"
 #include "fuzz.h"
 
-/* Every module of every input would stay in the cache. */
+/* What is known of modules, processes and sites stays until then. */
 enum { INPUTS_A_CACHE = 512 };
 
+static const char patterns[] = "function:main class:eof-ignored\nfile:*.cc\npeer:10.*\n";
+static const char path[] = "fuzz/told";
 static struct symbols *symbols;
+static struct retell retell;
 static int inputs;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -84,16 +89,57 @@ static void check(json_t *record)
     json_decref(before);
 }
 
+/* Whatever the record was, it ends with a line. */
+static void check_told(void)
+{
+    char end = '\n';
+    const int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    const off_t size = lseek(fd, 0, SEEK_END);
+    must_hold(size == 0 || pread(fd, &end, 1, size - 1) == 1);
+    must_hold(end == '\n');
+    must_hold(ftruncate(fd, 0) == 0);
+    close(fd);
+}
+
+static void tell(const char *data, size_t size, enum format format)
+{
+    retell.options.format = format;
+    for (const char *at = data; at < data + size;) {
+        const char *end = memchr(at, '\n', size - (size_t)(at - data));
+        const size_t len = (size_t)((end ? end : data + size) - at);
+        retell_line(&retell, at, len);
+        at += len + 1;
+    }
+    check_told();
+}
+
+static void begin_anew(void)
+{
+    const struct options options = {.action = ACTION_CLOSE};
+    char why[128];
+    symbols_end(symbols);
+    symbols = symbols_begin();
+    if (retell.symbols)
+        retell_end(&retell);
+    must_hold(symbols && retell_begin(&retell, &options));
+    retell.patterns = calloc(1, sizeof(*retell.patterns));
+    must_hold(retell.patterns);
+    strcpy(retell.options.output, path);
+    memcpy(retell.patterns->text, patterns, sizeof(patterns));
+    must_hold(suppress_parse(retell.patterns, sizeof(patterns) - 1, "patterns", why, sizeof(why)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (inputs++ % INPUTS_A_CACHE == 0) {
-        symbols_end(symbols);
-        symbols = symbols_begin();
-        must_hold(symbols);
-    }
+    if (inputs++ % INPUTS_A_CACHE == 0)
+        begin_anew();
     json_t *record = json_loadb((const char *)data, size, 0, NULL);
     if (record)
         check(record);
     json_decref(record);
+    tell((const char *)data, size, FORMAT_TEXT);
+    tell((const char *)data, size, FORMAT_JSON);
     return 0;
 }
