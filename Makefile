@@ -7,6 +7,10 @@ LDFLAGS ?=
 PREFIX  ?= /usr/local
 BINDIR  ?= $(PREFIX)/bin
 LIBDIR  ?= $(PREFIX)/lib
+DATADIR ?= $(PREFIX)/share/closewait
+MANDIR  ?= $(PREFIX)/share/man
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR  ?= $(PREFIX)/share/zsh/site-functions
 DESTDIR ?=
 BUILD   ?= build
 
@@ -237,16 +241,30 @@ lint: deps-lint
 	printf '%s\n' $(SOURCES) | \
 		xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- -std=gnu11 -Ishim' clang-tidy
 	shellcheck demo/*.sh tests/long/*.sh .ci/run .ci/deps
+	shellcheck -s bash completion/bash tests/completion/ask.bash
 
 SOURCES = $(wildcard shim/*.c cli/*.c demo/*.c tests/*.c tests/programs/*.c tests/fuzz/*.c)
 
 install: all
-	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)
+	install -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR) $(MANDIR)/man1 $(MANDIR)/man8 $(BASHDIR) \
+		$(ZSHDIR) $(DATADIR))
 	install -m 755 $(BUILD)/closewait $(DESTDIR)$(BINDIR)/closewait
 	install -m 644 $(BUILD)/libclosewait.so $(DESTDIR)$(LIBDIR)/libclosewait.so
+	$(call manual,closewait.1,man1)
+	$(call manual,libclosewait.so.8,man8)
+	install -m 644 completion/bash $(DESTDIR)$(BASHDIR)/closewait
+	install -m 644 completion/_closewait $(DESTDIR)$(ZSHDIR)/_closewait
+	install -m 644 docs/schema.json $(DESTDIR)$(DATADIR)/schema.json
+
+# The paths in it are those of this installation.
+manual = sed 's|/usr/local/lib/|$(LIBDIR)/|; s|/usr/local/share/closewait/|$(DATADIR)/|' docs/$(1) \
+	>$(DESTDIR)$(MANDIR)/$(2)/$(1) && chmod 644 $(DESTDIR)$(MANDIR)/$(2)/$(1)
 
 uninstall:
-	rm -f $(DESTDIR)$(BINDIR)/closewait $(DESTDIR)$(LIBDIR)/libclosewait.so
+	rm -f $(addprefix $(DESTDIR),$(BINDIR)/closewait $(LIBDIR)/libclosewait.so \
+		$(MANDIR)/man1/closewait.1 $(MANDIR)/man8/libclosewait.so.8 $(BASHDIR)/closewait \
+		$(ZSHDIR)/_closewait $(DATADIR)/schema.json)
+	rmdir $(DESTDIR)$(DATADIR) 2>/dev/null || true
 
 clean:
 	rm -rf $(BUILD)
