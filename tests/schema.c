@@ -276,9 +276,10 @@ Test(schema, describes_suppressions)
 
 Test(schema, describes_the_summary_of_more_patterns_than_fit_into_a_line)
 {
-    char pattern[256] = "file:";
-    memset(pattern + strlen(pattern), '\x01', 200);
-    strcat(pattern, "\n");
+    char odd[201] = "";
+    char pattern[256];
+    memset(odd, '\x01', sizeof(odd) - 1);
+    snprintf(pattern, sizeof(pattern), "file:%s\n", odd);
     leak_under(pattern, 256, "\"type\":\"summary\"");
 }
 

@@ -108,8 +108,9 @@ Test(suppress, says_in_which_line_a_mistake_is_and_what_would_be_right)
 Test(suppress, refuses_what_is_too_much)
 {
     static char text[SUPPRESS_FILE_SIZE + 1];
-    for (int i = 0; i <= SUPPRESS_PATTERNS; i++)
-        strcat(text, "class:*\n");
+    static const char line[] = "class:*\n";
+    for (size_t i = 0; i <= SUPPRESS_PATTERNS; i++)
+        memcpy(&text[i * strlen(line)], line, sizeof(line));
     cr_expect_not(parse(text));
     cr_expect_str_eq(why, "patterns:257: more than 256 patterns");
     memset(text, '#', SUPPRESS_FILE_SIZE);

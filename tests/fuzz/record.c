@@ -25,7 +25,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argc;
     (void)argv;
     unsetenv("DEBUGINFOD_URLS");
-    must_hold(!getenv("BUILD") || chdir(getenv("BUILD")) == 0);
+    const char *build = getenv("BUILD");
+    must_hold(!build || chdir(build) == 0);
     return 0;
 }
 
@@ -126,7 +127,7 @@ static void begin_anew(void)
     must_hold(symbols && retell_begin(&retell, &options));
     retell.patterns = calloc(1, sizeof(*retell.patterns));
     must_hold(retell.patterns);
-    strcpy(retell.options.output, path);
+    memcpy(retell.options.output, path, sizeof(path));
     memcpy(retell.patterns->text, patterns, sizeof(patterns));
     must_hold(suppress_parse(retell.patterns, sizeof(patterns) - 1, "patterns", why, sizeof(why)));
 }
