@@ -160,6 +160,11 @@ $(BUILD)/tests/fuzz/record: $(BUILD)/tests/fuzz/record.o $(addprefix $(BUILD)/cl
 	$(SYMBOL_OBJ) $(CLI_SHARED)
 	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS) -ljansson -lbsd
 
+$(BUILD)/tests/fuzz/groups: $(BUILD)/tests/fuzz/groups.o $(SYMBOL_OBJ) $(CLI_SHARED) \
+	$(addprefix $(BUILD)/cli/,groups.o groups_text.o groups_json.o groups_folded.o entry.o tally.o traces.o \
+	frames.o must.o array.o colors.o)
+	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS) -ljansson -lbsd
+
 # Programs that know their own places, in both formats of DWARF that are about, in either kind of
 # executable. By gcc: addr2line, which the tests compare with, misreads what clang writes.
 PLACES = -std=$(1) $(filter-out -Wmissing-prototypes,$(WARNINGS)) -Wl,--build-id=sha1 -o $@ $<
@@ -211,7 +216,7 @@ stress: $(BUILD)/tests/storm
 
 # What reads text that others wrote, each part for SECONDS: from the corpus that is kept, with what
 # was found to be new kept under $(BUILD) for the next time. A failure leaves its input there too.
-FUZZERS    := options suppress record
+FUZZERS    := options suppress record groups
 FUZZ       := $(BUILD)/fuzz
 FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 fuzz_one    = mkdir -p $(FUZZ)/corpus/$(1) $(FUZZ)/failures && BUILD=$(BUILD) $(FUZZ)/tests/fuzz/$(1) \
@@ -224,6 +229,7 @@ fuzz: $(addprefix $(BUILD)/tests/,places places-cxx)
 	$(call fuzz_one,options)
 	$(call fuzz_one,suppress)
 	$(call fuzz_one,record)
+	$(call fuzz_one,groups)
 
 # What takes long: real programs with and without the shim, valgrind, 32 bits.
 test-long: all $(TEST_PROGRAMS)
