@@ -194,7 +194,7 @@ Test(schema, describes_a_conflict_with_a_leak_that_is_suppressed)
     close(meet(listener, &program, made));
     program_end(&program);
     must_write("\"type\":\"bind-conflict\"");
-    cr_expect_not_null(strstr(lines, "\"count\":0,\"since\":0,\"site_age_s\":0.000}"), "%s", lines);
+    cr_expect_not_null(strstr(lines, "\"count\":0,\"since\":0,\"site_age_s\":0.000,"), "%s", lines);
     must_be_valid(2);
     close(listener);
 }
@@ -311,6 +311,34 @@ Test(schema, describes_programs_of_any_name)
         close(listener);
     }
     must_be_valid(6);
+}
+
+Test(schema, describes_what_the_command_adds)
+{
+    char output[128];
+    in_port_t port = 0;
+    const int listener = peer_listen(AF_INET, &port);
+    char *made = step("connect4", port);
+    struct program program;
+    snprintf(output, sizeof(output), "--output=%s/lines", folder);
+    program_start(&program, NULL,
+                  ARGS(built("closewait"), "run", "--format=json", "--grace=100ms", output,
+                       built("tests/leaker"), made, "wait"));
+    close(meet(listener, &program, made));
+    must_write("\"symbol\":\"main\",\"file\":\"");
+    cr_expect_eq(program_end(&program), 0);
+    must_be_valid(2);
+    close(listener);
+}
+
+Test(schema, describes_what_is_not_written_yet)
+{
+    write_file("lines",
+               "{\"type\":\"accept-queue\",\"time\":\"2026-01-02T03:04:05.678Z\",\"pid\":4711,"
+               "\"comm\":\"server\",\"local\":\"[::]:80\",\"waiting\":3,\"hung_up\":2,"
+               "\"age_s\":5.0}\n",
+               1);
+    must_be_valid(1);
 }
 
 /* The first line with one text in place of another. */
