@@ -7,6 +7,10 @@ LDFLAGS ?=
 PREFIX  ?= /usr/local
 BINDIR  ?= $(PREFIX)/bin
 LIBDIR  ?= $(PREFIX)/lib
+DATADIR ?= $(PREFIX)/share/closewait
+MANDIR  ?= $(PREFIX)/share/man
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR  ?= $(PREFIX)/share/zsh/site-functions
 DESTDIR ?=
 BUILD   ?= build
 
@@ -35,6 +39,7 @@ SHIM_OBJ    := $(call objects,shim)
 CLI_OBJ     := $(call objects,cli)
 TEST_OBJ    := $(call objects,tests)
 PROGRAM_OBJ := $(call objects,tests/programs)
+FUZZ_OBJ    := $(call objects,tests/fuzz)
 DEMO_OBJ    := $(call objects,demo)
 DEMO        := $(DEMO_OBJ:.o=)
 # The command reads options and judges with the shim's own code, and tells with its words.
@@ -161,6 +166,23 @@ $(BUILD)/tests/early.so: tests/programs/early.c
 $(BUILD)/tests/find: $(BUILD)/tests/programs/find.o $(SYMBOL_OBJ)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS)
 
+# By libFuzzer, which has the main function.
+$(BUILD)/tests/fuzz/options: $(BUILD)/tests/fuzz/options.o $(addprefix $(BUILD)/shim/,options.o text.o)
+	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ -lbsd
+
+$(BUILD)/tests/fuzz/suppress: $(BUILD)/tests/fuzz/suppress.o \
+	$(addprefix $(BUILD)/shim/,suppress.o names.o text.o)
+	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^
+
+$(BUILD)/tests/fuzz/record: $(BUILD)/tests/fuzz/record.o $(addprefix $(BUILD)/cli/,retell.o told_json.o traces.o) \
+	$(SYMBOL_OBJ) $(CLI_SHARED)
+	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS) -ljansson -lbsd
+
+$(BUILD)/tests/fuzz/groups: $(BUILD)/tests/fuzz/groups.o $(SYMBOL_OBJ) $(CLI_SHARED) \
+	$(addprefix $(BUILD)/cli/,groups.o groups_text.o groups_json.o groups_folded.o entry.o tally.o traces.o \
+	frames.o must.o array.o colors.o)
+	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS) -ljansson -lbsd
+
 # Programs that know their own places, in both formats of DWARF that are about, in either kind of
 # executable. By gcc: addr2line, which the tests compare with, misreads what clang writes.
 PLACES = -std=$(1) $(filter-out -Wmissing-prototypes,$(WARNINGS)) -Wl,--build-id=sha1 -o $@ $<
@@ -210,6 +232,23 @@ stress: $(BUILD)/tests/storm
 	$(call sanitized,ubsan,undefined)
 	$(call sanitized,tsan,thread)
 
+# What reads text that others wrote, each part for SECONDS: from the corpus that is kept, with what
+# was found to be new kept under $(BUILD) for the next time. A failure leaves its input there too.
+FUZZERS    := options suppress record groups
+FUZZ       := $(BUILD)/fuzz
+FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+fuzz_one    = mkdir -p $(FUZZ)/corpus/$(1) $(FUZZ)/failures && BUILD=$(BUILD) $(FUZZ)/tests/fuzz/$(1) \
+	-max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=1024 -verbosity=0 -print_final_stats=1 \
+	-artifact_prefix=$(abspath $(FUZZ))/failures/$(1)- \
+	$(abspath $(FUZZ)/corpus/$(1) tests/fuzz/corpus/$(1))
+
+fuzz: $(addprefix $(BUILD)/tests/,places places-cxx)
+	$(MAKE) BUILD=$(FUZZ) CC=clang CFLAGS='$(FUZZ_FLAGS)' $(addprefix $(FUZZ)/tests/fuzz/,$(FUZZERS))
+	$(call fuzz_one,options)
+	$(call fuzz_one,suppress)
+	$(call fuzz_one,record)
+	$(call fuzz_one,groups)
+
 # What takes long: real programs with and without the shim, valgrind, 32 bits.
 test-long: all $(TEST_PROGRAMS)
 	$(MAKE) M32=1 $(addprefix $(BUILD)/m32/,libclosewait.so tests/leaker tests/doors)
@@ -226,22 +265,36 @@ lint: deps-lint
 	printf '%s\n' $(SOURCES) | \
 		xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- -std=gnu11 -Ishim' clang-tidy
 	shellcheck demo/*.sh tests/long/*.sh .ci/run .ci/deps
+	shellcheck -s bash completion/bash tests/completion/ask.bash
 
-SOURCES = $(wildcard shim/*.c cli/*.c demo/*.c tests/*.c tests/programs/*.c)
+SOURCES = $(wildcard shim/*.c cli/*.c demo/*.c tests/*.c tests/programs/*.c tests/fuzz/*.c)
 
 install: all
-	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)
+	install -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR) $(MANDIR)/man1 $(MANDIR)/man8 $(BASHDIR) \
+		$(ZSHDIR) $(DATADIR))
 	install -m 755 $(BUILD)/closewait $(DESTDIR)$(BINDIR)/closewait
 	install -m 644 $(BUILD)/libclosewait.so $(DESTDIR)$(LIBDIR)/libclosewait.so
+	$(call manual,closewait.1,man1)
+	$(call manual,libclosewait.so.8,man8)
+	install -m 644 completion/bash $(DESTDIR)$(BASHDIR)/closewait
+	install -m 644 completion/_closewait $(DESTDIR)$(ZSHDIR)/_closewait
+	install -m 644 docs/schema.json $(DESTDIR)$(DATADIR)/schema.json
+
+# The paths in it are those of this installation.
+manual = sed 's|/usr/local/lib/|$(LIBDIR)/|; s|/usr/local/share/closewait/|$(DATADIR)/|' docs/$(1) \
+	>$(DESTDIR)$(MANDIR)/$(2)/$(1) && chmod 644 $(DESTDIR)$(MANDIR)/$(2)/$(1)
 
 uninstall:
-	rm -f $(DESTDIR)$(BINDIR)/closewait $(DESTDIR)$(LIBDIR)/libclosewait.so
+	rm -f $(addprefix $(DESTDIR),$(BINDIR)/closewait $(LIBDIR)/libclosewait.so \
+		$(MANDIR)/man1/closewait.1 $(MANDIR)/man8/libclosewait.so.8 $(BASHDIR)/closewait \
+		$(ZSHDIR)/_closewait $(DATADIR)/schema.json)
+	rmdir $(DESTDIR)$(DATADIR) 2>/dev/null || true
 
 clean:
 	rm -rf $(BUILD)
 
 # What is missing for a target is installed before anything is compiled for it.
-TARGETS := demo test lint stress test-long
+TARGETS := demo test lint stress fuzz test-long
 
 deps: $(addprefix deps-,$(TARGETS))
 
@@ -249,7 +302,7 @@ $(addprefix deps-,$(TARGETS)): deps-%:
 	@CC='$(CC)' .ci/deps $*
 
 NEEDS := $(addprefix deps-,$(filter $(TARGETS),$(MAKECMDGOALS)))
-$(SHIM_OBJ) $(CLI_OBJ) $(DEMO_OBJ) $(TEST_OBJ) $(PROGRAM_OBJ): | $(NEEDS)
+$(SHIM_OBJ) $(CLI_OBJ) $(DEMO_OBJ) $(TEST_OBJ) $(PROGRAM_OBJ) $(FUZZ_OBJ): | $(NEEDS)
 $(BUILD)/shim/versions.map $(TEST_PROGRAMS): | $(NEEDS)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -131,6 +131,8 @@ static void tell_prose(struct retell *retell, const struct retold *retold)
     if (!is_news(&retold->told))
         return;
     prose_add(&text, &retold->told);
+    if (text.cut)
+        text.at[text.len - 1] = '\n';
     write_out(retell, retold->told.pid, text.at, text.len);
 }
 
@@ -146,16 +148,21 @@ static json_t *quiet_sites(struct retell *retell, const struct told *told)
     return sites;
 }
 
+/* NULL when none matches. */
+static struct suppression *pattern_of(struct retell *retell, const struct retold *retold)
+{
+    return retell->patterns
+               ? suppress_find(retell->patterns, &retold->record.leak, &retold->told.opened)
+               : NULL;
+}
+
 /* A record of a leak stands for all of its site that had no line of their own. */
 static bool is_suppressed(struct retell *retell, const struct retold *retold)
 {
     const struct told *told = &retold->told;
     char site[24];
-    if (!retell->patterns || retold->record.type != RECORD_LEAK)
-        return false;
-    struct suppression *pattern =
-        suppress_find(retell->patterns, &retold->record.leak, &told->opened);
-    if (!pattern)
+    struct suppression *pattern = pattern_of(retell, retold);
+    if (!pattern || retold->record.type != RECORD_LEAK)
         return false;
     json_t *sites = quiet_sites(retell, told);
     snprintf(site, sizeof(site), "%llx", (unsigned long long)told->site);
@@ -236,7 +243,7 @@ static void retell_record(struct retell *retell, json_t *json)
     note_pid(retell, retold.told.pid);
     if (is_suppressed(retell, &retold))
         return;
-    retell->leaked |= is_leak(&retold.record);
+    retell->leaked |= is_leak(&retold.record) && !pattern_of(retell, &retold);
     if (retold.record.type == RECORD_SUMMARY) {
         correct_summary(retell, json, &retold.told);
         told_read(json, &retold);

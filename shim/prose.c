@@ -8,10 +8,17 @@
 
 enum { COLUMNS = 100 };
 
+/* Names are what somebody chose: none may end the line or speak to the terminal. */
+static void add_name(struct text *text, const char *name)
+{
+    for (; *name; name++)
+        text_add_bytes(text, (unsigned char)*name < ' ' || *name == 0x7f ? "?" : name, 1);
+}
+
 void prose_begin(struct text *text, const char *comm, int pid)
 {
     text_add(text, "closewait: ");
-    text_add(text, comm);
+    add_name(text, comm);
     text_add(text, "[");
     text_add_uint(text, (uint64_t)pid);
     text_add(text, "]: ");
@@ -85,18 +92,18 @@ static void add_frame(struct text *text, const struct frame *frame, int number)
     text_add_uint(text, (uint64_t)number);
     text_add(text, " ");
     if (!frame->function) {
-        text_add(text, frame->module ? last_part(frame->module) : "?");
+        add_name(text, frame->module ? last_part(frame->module) : "?");
         text_add(text, "+0x");
         text_add_hex(text, frame->offset);
         return;
     }
-    text_add(text, frame->function);
+    add_name(text, frame->function);
     text_add(text, "  ");
     if (!frame->file) {
-        text_add(text, frame->module ? last_part(frame->module) : "?");
+        add_name(text, frame->module ? last_part(frame->module) : "?");
         return;
     }
-    text_add(text, last_part(frame->file));
+    add_name(text, last_part(frame->file));
     text_add(text, ":");
     text_add_uint(text, (uint64_t)frame->line);
 }
@@ -372,7 +379,7 @@ static void add_suppression(struct text *text, const struct suppression *pattern
     text_add(text, "    suppression in line ");
     text_add_uint(text, (uint64_t)pattern->line);
     text_add(text, " (");
-    text_add(text, pattern->text);
+    add_name(text, pattern->text);
     if (pattern->matched > 0) {
         text_add(text, ") matched ");
         add_count(text, pattern->matched, "leak\n", "leaks\n");

@@ -296,13 +296,14 @@ static void put_into_words(struct text *text, const struct told *told)
         prose_add(text, told);
 }
 
-/* What is too long for a line is told without its stacks: half an object is none. */
+/* What is too long for a line is told without its lists: half an object is none. */
 static void write_told(struct told *told)
 {
     struct text text = text_in(line, sizeof(line));
     put_into_words(&text, told);
     if (text.cut) {
         told->opened.count = told->eof.count = told->last.count = told->asked.count = 0;
+        told->suppression_count = 0;
         text = text_in(line, sizeof(line));
         put_into_words(&text, told);
     }

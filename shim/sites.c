@@ -129,9 +129,11 @@ static void note(const struct record *record)
 static void describe(struct told *told)
 {
     const struct record *record = told->record;
+    const struct site *site = &sites[record->leak.opened_at];
     const struct tally *tally = tally_of(record);
     told->site = depot_hash(record->leak.opened_at);
-    told->site_age_ms = clock_age_ms(sites[record->leak.opened_at].first_cs, clock_ms());
+    /* Of a site that has only what a pattern suppresses nothing was counted. */
+    told->site_age_ms = site->tallies[0].count ? clock_age_ms(site->first_cs, clock_ms()) : 0;
     told->count = tally ? tally->count : 0;
     told->since = tally ? tally->told : 0;
 }

@@ -160,11 +160,15 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\r';
 }
 
-/* Cuts a line, which ends with '\0', into its words. */
-static bool read_line(struct suppressions *list, const char *text, char *at,
-                      struct complaint *complaint)
+/*
+ * Cuts a line, which ends with '\0', into its words; of text, the same line as it was read, only
+ * what is from the first to the last of them is kept.
+ */
+static bool read_line(struct suppressions *list, char *text, char *at, struct complaint *complaint)
 {
-    struct suppression pattern = {.line = complaint->line, .text = text};
+    struct suppression pattern = {.line = complaint->line};
+    const char *const line = at;
+    size_t end = 0;
     while (*at) {
         while (is_blank(*at))
             at++;
@@ -173,6 +177,9 @@ static bool read_line(struct suppressions *list, const char *text, char *at,
         char *word = at;
         while (*at && !is_blank(*at))
             at++;
+        if (!pattern.text)
+            pattern.text = &text[word - line];
+        end = (size_t)(at - line);
         if (*at)
             *at++ = '\0';
         if (!read_word(&pattern, word, complaint))
@@ -182,6 +189,7 @@ static bool read_line(struct suppressions *list, const char *text, char *at,
         return true;
     if (list->count == SUPPRESS_PATTERNS)
         return complain(complaint, "more than 256 patterns", NULL);
+    text[end] = '\0';
     list->at[list->count++] = pattern;
     return true;
 }

@@ -27,7 +27,7 @@ struct suppress_word {
 
 struct suppression {
     int line;
-    const char *text; /* the line, without its comment */
+    const char *text; /* the line, without its comment and the blanks around it */
     int count;
     struct suppress_word words[SUPPRESS_WORDS];
     uint32_t matched;

@@ -19,7 +19,7 @@ enum { PAGE = 4096, STACK_SIZE = 64 * 1024, MAP_SIZE = PAGE + STACK_SIZE + PAGE 
 /* Two places: the watcher's, and that of its errands. */
 struct place {
     char *map;
-    long tid; /* of the thread that was started last */
+    int tid; /* of the thread that was started last */
 };
 
 static struct place watcher;
@@ -61,8 +61,11 @@ static bool make_map(struct place *place)
     return true;
 }
 
-/* Returns the thread's id here; there it calls run and ends without a word to libc. */
-static long clone_thread(unsigned long flags, const char *stack_end, const char *tls,
+/*
+ * Returns the thread's id here; there it calls run and ends without a word to libc. Both find the
+ * id in *tid: the kernel writes it before the thread runs.
+ */
+static long clone_thread(unsigned long flags, const char *stack_end, const char *tls, int *tid,
                          void (*run)(void))
 {
 #if defined(__x86_64__)
@@ -80,7 +83,7 @@ static long clone_thread(unsigned long flags, const char *stack_end, const char 
                      "syscall\n\t"
                      "1:"
                      : "=a"(ret)
-                     : "a"(SYS_clone), "D"(flags), "S"(stack_end), "d"(0), "r"(r10), "r"(r8),
+                     : "a"(SYS_clone), "D"(flags), "S"(stack_end), "d"(tid), "r"(r10), "r"(r8),
                        "r"(r9), [exit] "i"(SYS_exit)
                      : "rcx", "r11", "memory");
     return ret;
@@ -105,14 +108,15 @@ static long clone_thread(unsigned long flags, const char *stack_end, const char 
                      "int $0x80\n\t"
                      "1: popl %%ebx"
                      : "=a"(ret)
-                     : "a"(SYS_clone), "c"(stack), "d"(0), "S"(0), "D"(flags), [exit] "i"(SYS_exit)
+                     : "a"(SYS_clone), "c"(stack), "d"(tid), "S"(0),
+                       "D"(flags), [exit] "i"(SYS_exit)
                      : "memory");
     return ret;
 #elif defined(__aarch64__)
     register long x8 __asm__("x8") = SYS_clone;
     register long x0 __asm__("x0") = (long)flags;
     register const char *x1 __asm__("x1") = stack_end;
-    register long x2 __asm__("x2") = 0;
+    register int *x2 __asm__("x2") = tid;
     register const char *x3 __asm__("x3") = tls;
     register long x4 __asm__("x4") = 0;
     register void (*x5)(void) __asm__("x5") = run;
@@ -134,15 +138,17 @@ static long clone_thread(unsigned long flags, const char *stack_end, const char 
 static bool start(struct place *place, void (*run)(void))
 {
     const unsigned long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
-                                CLONE_SYSVSEM | CLONE_SETTLS;
+                                CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID;
     if (!make_map(place))
         return false;
     char *stack_end = place->map + PAGE + STACK_SIZE;
     fill_tls(stack_end);
     const uint64_t before = signals_block();
-    place->tid = clone_thread(flags, stack_end, stack_end, run);
+    const bool started = clone_thread(flags, stack_end, stack_end, &place->tid, run) > 0;
     signals_restore(before);
-    return place->tid > 0;
+    if (!started)
+        place->tid = 0;
+    return started;
 }
 
 bool thread_start(void (*run)(void))
@@ -177,7 +183,7 @@ bool thread_await_end(uint32_t patience_ms)
 
 int thread_id(void)
 {
-    return (int)watcher.tid;
+    return watcher.tid;
 }
 
 /*

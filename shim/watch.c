@@ -324,7 +324,7 @@ static void run_last_summary(void *unused)
     report_summary_if_any();
 }
 
-/* The first that is found of each site, as it is now. */
+/* The first that is found of each site, as it is now; none that is in use again. */
 static void tell_held(void)
 {
     report_ask();
@@ -335,10 +335,10 @@ static void tell_held(void)
         struct told told;
         if ((slot_word(slot) & (SLOT_TOLD | SLOT_QUIET)) != SLOT_TOLD || !slot_claim(slot))
             continue;
-        const bool seen = look_at(fd, slot, rules, &look);
+        const bool leaks = look_at(fd, slot, rules, &look) && look.ruling.class != CLASS_NONE;
         slot_release(slot, SLOT_LIVE, 0);
         record.leak = look.leak;
-        if (seen && report_held(&record, &told))
+        if (leaks && report_held(&record, &told))
             thread_apart(run_report_tell, &told);
     }
     thread_apart(run_summary, NULL);

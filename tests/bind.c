@@ -143,6 +143,21 @@ Test(bind, names_a_listener_of_another_process)
     close(holder);
 }
 
+/* The first thing that its watcher is asked for: before whoever started it has come to itself. */
+Test(bind, names_the_holder_however_early_it_is_asked)
+{
+    enum { TRIES = 40 };
+    in_port_t taken = 0;
+    const int holder = peer_listen(AF_INET, &taken);
+    for (int i = 0; i < TRIES; i++) {
+        struct program program;
+        want(&program, taken);
+        cr_assert_not_null(strstr(program.reported, "another process holds the port"), "%d: %s", i,
+                           program.reported);
+    }
+    close(holder);
+}
+
 Test(bind, names_a_socket_in_close_wait_of_another_process)
 {
     in_port_t port = 0;

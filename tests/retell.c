@@ -160,6 +160,48 @@ Test(retell, suppresses_by_function_and_counts_it)
     cr_expect_not_null(strstr(program.reported, "line 2 (file:nothing.c) matched nothing\n"));
 }
 
+/* That it holds a port is told all the same. */
+Test(retell, exits_as_the_program_when_a_suppressed_leak_holds_a_port)
+{
+    char option[160];
+    char *made = step("connect4", port);
+    struct program program;
+    snprintf(option, sizeof(option), "--suppress=%s/patterns", folder);
+    FILE *file = fopen(option + strlen("--suppress="), "we");
+    cr_assert_not_null(file);
+    fputs("function:dial4 class:eof-unread\n", file);
+    fclose(file);
+    program_start(&program, NULL,
+                  ARGS(built("closewait"), "run", "--error-exitcode=99", option,
+                       built("tests/leaker"), step("from", free_port()), made, "wait", made));
+    program_must_say(&program, "did connect4");
+    close(accept(listener, NULL, NULL));
+    program_go_on(&program);
+    cr_expect_eq(program_end(&program), 1, "%s", program.reported);
+    cr_expect_not_null(strstr(program.reported, "this program still holds the port"), "%s",
+                       program.reported);
+}
+
+/* By a process that writes to the command what no shim does. */
+Test(retell, ends_with_a_line_what_is_too_long_for_a_text)
+{
+    char said[256];
+    shell(
+        said, sizeof(said),
+        "cat >%s/write.py <<'END'\n"
+        "import json, os\n"
+        "frame = {'module': 'a', 'offset': 1, 'symbol': 'f' * 500}\n"
+        "stacks = {name + '_stack': [frame] * 256 for name in ('open', 'eof', 'last')}\n"
+        "with open(os.environ['CLOSEWAIT_OPTIONS'].split('output=')[-1], 'a') as file:\n"
+        "    for pid in 1, 2:\n"
+        "        leak = {'type': 'leak', 'pid': pid, 'comm': 'x', 'fd': 3, 'count': 1}\n"
+        "        print(json.dumps(dict(leak, **stacks)), file=file)\n"
+        "END\n"
+        "%s run --output=%s/told python3 %s/write.py; grep -o '^closewait: x.[12].: leak' %s/told",
+        folder, built("closewait"), folder, folder, folder);
+    cr_expect_str_eq(said, "closewait: x[1]: leak\nclosewait: x[2]: leak\n");
+}
+
 Test(retell, says_once_that_reports_cannot_be_written_and_goes_on)
 {
     char command[256];

@@ -168,6 +168,25 @@ Test(told, are_not_where_a_pattern_matches)
                        "    suppression in line 2 (peer:127.0.0.1:*) matched 1 leak\n");
 }
 
+/* An end of line would make a line of ours of what follows it. */
+Test(told, keep_to_their_line_whatever_the_program_is_called)
+{
+    char said[256];
+    struct program program;
+    char *path = "/tmp/closewait-told\ncl\x1b[1m";
+    cr_assert_eq(shell(said, sizeof(said), "cp %s '%s'", built("tests/leaker"), path), 0, "%s",
+                 said);
+    program_start(&program, "grace=100ms", ARGS(path, step("connect4", port), "wait"));
+    hang_up();
+    program_must_report(&program, ": leak: fd 3 ");
+    cr_expect_eq(program_end(&program), 0);
+    unlink(path);
+    cr_expect_not_null(strstr(program.reported, "closewait: closewait-told?["), "%s",
+                       program.reported);
+    cr_expect_not_null(strstr(program.reported, "#0 closewait-told?cl?[1m+0x"), "%s",
+                       program.reported);
+}
+
 Test(told, nothing_when_the_file_of_patterns_is_broken)
 {
     char options[128];
