@@ -144,11 +144,11 @@ static bool start(struct place *place, void (*run)(void))
     char *stack_end = place->map + PAGE + STACK_SIZE;
     fill_tls(stack_end);
     const uint64_t before = signals_block();
-    const bool started = clone_thread(flags, stack_end, stack_end, &place->tid, run) > 0;
+    const long ret = clone_thread(flags, stack_end, stack_end, &place->tid, run);
     signals_restore(before);
-    if (!started)
-        place->tid = 0;
-    return started;
+    if (ret < 0)
+        place->tid = (int)ret;
+    return ret > 0;
 }
 
 bool thread_start(void (*run)(void))

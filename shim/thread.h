@@ -24,7 +24,10 @@ bool thread_start(void (*run)(void));
  */
 bool thread_await_end(uint32_t patience_ms);
 
-/* The id of run's thread, which has the program's descriptors; what it was when it has ended. */
+/*
+ * The id of run's thread, which has the program's descriptors; what it was when it has ended, and
+ * the errno, negative, when it could not be started.
+ */
 int thread_id(void);
 
 /*
