@@ -40,7 +40,7 @@ static APART int middle(int port, size_t size)
 
 static inline __attribute__((always_inline)) int within(int port)
 {
-    const int fd = middle(port, (size_t)port);
+    const int fd = middle(port, (size_t)port + 1);
     __asm__ volatile("" ::: "memory");
     return fd;
 }
