@@ -94,11 +94,11 @@ $(BUILD)/tests/linked-hooks.o: shim/hooks.c
 	$(CC) $(BASE) $(CFLAGS) $(SHIM_CFLAGS) -DUNVERSIONED -c -o $@ $<
 
 # A watcher that sweeps all the time, and for a sanitizer a thread that it knows.
-STORM_OBJ := $(BUILD)/tests/programs/storm.o $(BUILD)/tests/storm-watch.o $(BUILD)/tests/linked-hooks.o \
-	$(filter-out $(BUILD)/shim/watch.o $(BUILD)/shim/hooks.o $(if $(SANITIZE),$(BUILD)/shim/thread.o),$(SHIM_OBJ)) \
+STORM_OBJ := $(BUILD)/tests/programs/storm.o $(BUILD)/tests/storm-watch.o $(BUILD)/tests/storm-sweep.o $(BUILD)/tests/linked-hooks.o \
+	$(filter-out $(BUILD)/shim/watch.o $(BUILD)/shim/sweep.o $(BUILD)/shim/hooks.o $(if $(SANITIZE),$(BUILD)/shim/thread.o),$(SHIM_OBJ)) \
 	$(if $(SANITIZE),$(BUILD)/tests/programs/pthread_thread.o)
 
-$(BUILD)/tests/storm-watch.o: shim/watch.c
+$(BUILD)/tests/storm-%.o: shim/%.c
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(CFLAGS) $(SHIM_CFLAGS) -DSWEEP_MS=1 -c -o $@ $<
 

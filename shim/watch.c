@@ -3,35 +3,23 @@
 
 #include <errno.h>
 #include <linux/futex.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 
 #include "clock.h"
-#include "kernel.h"
-#include "look.h"
 #include "owner.h"
 #include "raw.h"
 #include "reap.h"
 #include "record.h"
 #include "report.h"
 #include "signals.h"
-#include "sites.h"
-#include "slots.h"
+#include "sweep.h"
+#include "telling.h"
 #include "thread.h"
 
-/*
- * A batch is claimed while it is polled: 128 descriptors are 7 us (design, fact 7), the longest
- * that a close can meet. Polling unclaimed would hold a reference on the file, and a bind right
- * after the program's close could find the port still taken.
- */
-#ifndef SWEEP_MS /* the stress test makes it 1 */
-#define SWEEP_MS 200
-#endif
-enum { BATCH = 128, RETRY_MS = 1000, FINISH_MS = 1000, LEAVE_MS = 2000, LAST_STEPS_MS = 100 };
+enum { FINISH_MS = 1000, LEAVE_MS = 2000, LAST_STEPS_MS = 100 };
 
 static const struct options *rules;
 
@@ -70,11 +58,6 @@ static _Atomic bool dozing;
 static _Atomic uint32_t finishing;
 static _Atomic uint32_t finished;
 
-struct batch {
-    struct pollfd polled[BATCH];
-    int count;
-};
-
 static bool is_leaving(void)
 {
     return atomic_load(&presence) == LEAVING;
@@ -94,256 +77,6 @@ static void sleep_on(_Atomic uint32_t *word, uint32_t seen, uint32_t ms)
          ms ? (long)&timeout : 0);
 }
 
-/* True when another descriptor of the same socket was told of: one socket is one leak. */
-static bool told_by_copy(int fd, uint64_t cookie)
-{
-    for (int other = slots_next(0); other >= 0; other = slots_next(other + 1)) {
-        struct slot *slot = slot_of(other);
-        if (other != fd && (slot_word(slot) & SLOT_TOLD) &&
-            atomic_load_explicit(&slot->cookie, memory_order_relaxed) == (uint32_t)cookie)
-            return true;
-    }
-    return false;
-}
-
-/* A record on its way to where it is told. */
-struct telling {
-    struct record record;
-    struct told told;
-};
-
-/* Asks what only the kernel knows by now, and tells: both need descriptors. */
-static void run_tell(void *with)
-{
-    struct telling *telling = with;
-    struct record *record = &telling->record;
-    const struct leak *leak = &record->leak;
-    if (record->type == RECORD_BIND_CONFLICT && record->leaks == 0)
-        record->holder = diag_holder(&record->wanted);
-    if (record->type == RECORD_REAP && record->error == 0)
-        record->fate = record->why == WHY_DEAD
-                           ? FATE_GONE
-                           : diag_fate(&leak->local, &leak->peer, leak->cookie, leak->netns);
-    report_tell(&telling->told);
-}
-
-static void tell(const struct record *record)
-{
-    struct telling telling = {.record = *record};
-    if (report_count(&telling.record, &telling.told))
-        thread_apart(run_tell, &telling);
-}
-
-static void note_copies(struct leak *leak)
-{
-    const int room = (int)(sizeof(leak->copies.at) / sizeof(leak->copies.at[0]));
-    for (int fd = slots_next(0); fd >= 0 && leak->copies.count < room; fd = slots_next(fd + 1)) {
-        struct slot *slot = slot_of(fd);
-        if (fd != leak->fd && slot_state(slot_word(slot)) == SLOT_LIVE &&
-            kernel_cookie(fd) == leak->cookie)
-            leak->copies.at[leak->copies.count++] = fd;
-    }
-}
-
-static void tell_leak(const struct leak *leak)
-{
-    tell(&(struct record){.type = RECORD_LEAK, .leak = *leak, .leaks = 1, .fresh = 1});
-}
-
-static void tell_reap(const struct look *look, int error)
-{
-    tell(&(struct record){
-        .type = RECORD_REAP,
-        .why = look->ruling.verdict == VERDICT_DEAD ? WHY_DEAD : WHY_GRACE,
-        .leak = look->leak,
-        .error = error,
-        .reaped = error == 0,
-    });
-}
-
-static void set_due(struct slot *slot, uint32_t ms)
-{
-    atomic_store_explicit(&slot->due_cs, clock_cs(clock_ms() + ms + 9), memory_order_relaxed);
-}
-
-/* What is told again is what was not told before: a failed reap is tried again and told once. */
-static void settle(int fd, struct slot *slot, struct look *look)
-{
-    const uint32_t before = slot_word(slot);
-    if ((before & SLOT_QUIET) || (!(before & SLOT_TOLD) && report_suppresses(&look->leak))) {
-        slot_release(slot, SLOT_LIVE, SLOT_TOLD | SLOT_QUIET);
-        return;
-    }
-    const int error = look->ruling.reap ? reap_bury(fd, look->leak.cookie) : 0;
-    const bool buried = look->ruling.reap && error == 0;
-    if (error == EAGAIN)
-        set_due(slot, SWEEP_MS);
-    slot_release(slot, buried ? SLOT_BURIED : SLOT_LIVE, SLOT_TOLD);
-    const bool told =
-        (before & SLOT_TOLD) || ((before & SLOT_COPIED) && told_by_copy(fd, look->leak.cookie));
-    if ((before & SLOT_COPIED) && !told)
-        note_copies(&look->leak);
-    if (!told)
-        tell_leak(&look->leak);
-    if (buried || (error && error != EAGAIN && !told))
-        tell_reap(look, error);
-}
-
-/* The judge says when time alone could change its mind; reading and sending could do so sooner. */
-static uint32_t again_ms(const struct ruling *ruling)
-{
-    if (ruling->verdict == VERDICT_WAITING || ruling->verdict == VERDICT_IN_USE)
-        return ruling->again_ms;
-    return rules->grace_ms > RETRY_MS ? rules->grace_ms : RETRY_MS;
-}
-
-static void attend(int fd, struct slot *slot)
-{
-    if (!slot_claim(slot))
-        return;
-    struct look look = {.leak.opened_at =
-                            atomic_load_explicit(&slot->opened_at, memory_order_relaxed)};
-    if (!look_at(fd, slot, rules, &look)) {
-        if ((slot_word(slot) & (SLOT_TOLD | SLOT_QUIET)) == SLOT_TOLD)
-            report_released(look.leak.opened_at);
-        slot_release(slot, SLOT_FREE, 0);
-        return;
-    }
-    set_due(slot, again_ms(&look.ruling));
-    if (look.ruling.verdict == VERDICT_LEAKED || look.ruling.verdict == VERDICT_DEAD)
-        settle(fd, slot, &look);
-    else if (look.leak.state == TCP_CLOSE && look.ruling.verdict == VERDICT_HEALTHY)
-        slot_release(slot, SLOT_MADE, 0); /* a connect that failed: it may be tried again */
-    else
-        slot_release(slot, SLOT_LIVE, 0);
-}
-
-/* poll(2) refuses more descriptors than RLIMIT_NOFILE, which may have been lowered since. */
-static void poll_now(struct batch *batch)
-{
-    const struct timespec at_once = {0};
-    if (raw5(SYS_ppoll, (long)batch->polled, batch->count, (long)&at_once, 0, 0) >= 0)
-        return;
-    for (int i = 0; i < batch->count; i++)
-        batch->polled[i].revents = POLLRDHUP;
-}
-
-/* Polls the claimed batch, releases all of it, and looks closer at those that have news. */
-static void poll_batch(struct batch *batch)
-{
-    if (batch->count == 0)
-        return;
-    poll_now(batch);
-    for (int i = 0; i < batch->count; i++) {
-        const struct pollfd *polled = &batch->polled[i];
-        slot_release(slot_of(polled->fd), polled->revents & POLLNVAL ? SLOT_FREE : SLOT_LIVE, 0);
-    }
-    for (int i = 0; i < batch->count && !is_leaving(); i++) {
-        const struct pollfd *polled = &batch->polled[i];
-        if (polled->revents && !(polled->revents & POLLNVAL))
-            attend(polled->fd, slot_of(polled->fd));
-    }
-    batch->count = 0;
-}
-
-/* Milliseconds from now to due, at least 1; 0 when it is due. */
-static uint32_t until(uint32_t due_cs, uint64_t now)
-{
-    const int32_t left_cs = (int32_t)(due_cs - clock_cs(now));
-    return left_cs > 0 ? (uint32_t)left_cs * 10 : 0;
-}
-
-static void shorten(uint32_t *pause_ms, uint32_t ms)
-{
-    if (*pause_ms == 0 || ms < *pause_ms)
-        *pause_ms = ms;
-}
-
-/*
- * Looks at every tracked socket once. Returns how long to sleep, 0 when there is none: those
- * whose peer is there are polled each SWEEP_MS, those whose peer is gone are looked at when due.
- */
-static uint32_t sweep(void)
-{
-    struct batch batch = {.count = 0};
-    uint32_t pause_ms = 0;
-    for (int fd = slots_next(0); fd >= 0 && !is_leaving(); fd = slots_next(fd + 1)) {
-        struct slot *slot = slot_of(fd);
-        const uint32_t word = slot_word(slot);
-        if (slot_state(word) == SLOT_CLAIMED)
-            shorten(&pause_ms, SWEEP_MS);
-        if (slot_state(word) != SLOT_LIVE)
-            continue;
-        if (!(word & SLOT_GONE)) {
-            shorten(&pause_ms, SWEEP_MS);
-            if (slot_claim(slot)) {
-                look_stamp(slot);
-                batch.polled[batch.count++] = (struct pollfd){.fd = fd, .events = POLLRDHUP};
-            }
-            if (batch.count == BATCH)
-                poll_batch(&batch);
-            continue;
-        }
-        uint32_t due_cs = atomic_load_explicit(&slot->due_cs, memory_order_relaxed);
-        if (until(due_cs, clock_ms()) == 0) {
-            poll_batch(&batch); /* nothing stays claimed while a report is written */
-            attend(fd, slot);
-            due_cs = atomic_load_explicit(&slot->due_cs, memory_order_relaxed);
-        }
-        const uint32_t left_ms = until(due_cs, clock_ms());
-        shorten(&pause_ms, left_ms ? left_ms : 1);
-    }
-    poll_batch(&batch);
-    return pause_ms;
-}
-
-static void run_report_tell(void *told)
-{
-    report_tell(told);
-}
-
-static void tell_posted(void)
-{
-    struct record record;
-    struct told told;
-    while (!is_leaving() && record_take(&record))
-        tell(&record);
-    while (!is_leaving() && report_pending(&record, &told))
-        thread_apart(run_report_tell, &told);
-}
-
-static void run_summary(void *unused)
-{
-    (void)unused;
-    report_summary();
-}
-
-static void run_last_summary(void *unused)
-{
-    (void)unused;
-    report_summary_if_any();
-}
-
-/* The first that is found of each site, as it is now; none that is in use again. */
-static void tell_held(void)
-{
-    report_ask();
-    for (int fd = slots_next(0); fd >= 0 && !is_leaving(); fd = slots_next(fd + 1)) {
-        struct slot *slot = slot_of(fd);
-        struct record record = {.type = RECORD_LEAK, .leaks = 1};
-        struct look look;
-        struct told told;
-        if ((slot_word(slot) & (SLOT_TOLD | SLOT_QUIET)) != SLOT_TOLD || !slot_claim(slot))
-            continue;
-        const bool leaks = look_at(fd, slot, rules, &look) && look.ruling.class != CLASS_NONE;
-        slot_release(slot, SLOT_LIVE, 0);
-        record.leak = look.leak;
-        if (leaks && report_held(&record, &told))
-            thread_apart(run_report_tell, &told);
-    }
-    thread_apart(run_summary, NULL);
-}
-
 static void run_retirement(void *unused)
 {
     (void)unused;
@@ -352,12 +85,7 @@ static void run_retirement(void *unused)
 
 static void finish(void)
 {
-    struct record record;
-    struct told told;
-    sites_finish();
-    while (report_pending(&record, &told))
-        thread_apart(run_report_tell, &told);
-    thread_apart(run_last_summary, NULL);
+    telling_last();
     atomic_store_explicit(&finished, 1, memory_order_release);
     wake(&finished);
 }
@@ -365,14 +93,14 @@ static void finish(void)
 /* Returns how long to sleep, 0 for until the bell rings. */
 static uint32_t sweep_or_doze(void)
 {
-    uint32_t pause_ms = sweep();
-    if (report_owes())
-        shorten(&pause_ms, SWEEP_MS);
+    uint32_t pause_ms = sweep(rules, is_leaving);
+    if (report_owes() && (pause_ms == 0 || pause_ms > SWEEP_MS))
+        pause_ms = SWEEP_MS;
     if (pause_ms && pause_ms <= SWEEP_MS)
         return pause_ms;
     atomic_store(&dozing, true);
     atomic_thread_fence(memory_order_seq_cst);
-    return record_waits() ? 1 : sweep();
+    return record_waits() ? 1 : sweep(rules, is_leaving);
 }
 
 static void watch(void)
@@ -381,10 +109,10 @@ static void watch(void)
     while (!is_leaving()) {
         const uint32_t heard = atomic_load(&bell);
         atomic_store(&dozing, false);
-        tell_posted();
+        telling_posted(is_leaving);
         reap_tidy();
         if (atomic_exchange(&asked, false))
-            tell_held();
+            telling_held(rules, is_leaving);
         if (atomic_load_explicit(&finishing, memory_order_acquire) &&
             !atomic_load_explicit(&finished, memory_order_relaxed))
             finish();

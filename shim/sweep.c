@@ -1,0 +1,176 @@
+#define _GNU_SOURCE
+#include "sweep.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "clock.h"
+#include "look.h"
+#include "raw.h"
+#include "reap.h"
+#include "report.h"
+#include "slots.h"
+#include "telling.h"
+
+/*
+ * A batch is claimed while it is polled: 128 descriptors are 7 us (design, fact 7), the longest
+ * that a close can meet. Polling unclaimed would hold a reference on the file, and a bind right
+ * after the program's close could find the port still taken.
+ */
+enum { BATCH = 128, RETRY_MS = 1000 };
+
+struct batch {
+    struct pollfd polled[BATCH];
+    int count;
+};
+
+/* Of this sweep. */
+static const struct options *rules;
+static bool (*is_leaving)(void);
+
+/* True when another descriptor of the same socket was told of: one socket is one leak. */
+static bool told_by_copy(int fd, uint64_t cookie)
+{
+    for (int other = slots_next(0); other >= 0; other = slots_next(other + 1)) {
+        struct slot *slot = slot_of(other);
+        if (other != fd && (slot_word(slot) & SLOT_TOLD) &&
+            atomic_load_explicit(&slot->cookie, memory_order_relaxed) == (uint32_t)cookie)
+            return true;
+    }
+    return false;
+}
+
+static void set_due(struct slot *slot, uint32_t ms)
+{
+    atomic_store_explicit(&slot->due_cs, clock_cs(clock_ms() + ms + 9), memory_order_relaxed);
+}
+
+/* What is told again is what was not told before: a failed reap is tried again and told once. */
+static void settle(int fd, struct slot *slot, struct look *look)
+{
+    const uint32_t before = slot_word(slot);
+    if ((before & SLOT_QUIET) || (!(before & SLOT_TOLD) && report_suppresses(&look->leak))) {
+        slot_release(slot, SLOT_LIVE, SLOT_TOLD | SLOT_QUIET);
+        return;
+    }
+    const int error = look->ruling.reap ? reap_bury(fd, look->leak.cookie) : 0;
+    const bool buried = look->ruling.reap && error == 0;
+    if (error == EAGAIN)
+        set_due(slot, SWEEP_MS);
+    slot_release(slot, buried ? SLOT_BURIED : SLOT_LIVE, SLOT_TOLD);
+    const bool told =
+        (before & SLOT_TOLD) || ((before & SLOT_COPIED) && told_by_copy(fd, look->leak.cookie));
+    if (!told)
+        telling_leak(&look->leak, before & SLOT_COPIED);
+    if (buried || (error && error != EAGAIN && !told))
+        telling_reap(look, error);
+}
+
+/* The judge says when time alone could change its mind; reading and sending could do so sooner. */
+static uint32_t again_ms(const struct ruling *ruling)
+{
+    if (ruling->verdict == VERDICT_WAITING || ruling->verdict == VERDICT_IN_USE)
+        return ruling->again_ms;
+    return rules->grace_ms > RETRY_MS ? rules->grace_ms : RETRY_MS;
+}
+
+static void attend(int fd, struct slot *slot)
+{
+    if (!slot_claim(slot))
+        return;
+    struct look look = {.leak.opened_at =
+                            atomic_load_explicit(&slot->opened_at, memory_order_relaxed)};
+    if (!look_at(fd, slot, rules, &look)) {
+        if ((slot_word(slot) & (SLOT_TOLD | SLOT_QUIET)) == SLOT_TOLD)
+            report_released(look.leak.opened_at);
+        slot_release(slot, SLOT_FREE, 0);
+        return;
+    }
+    set_due(slot, again_ms(&look.ruling));
+    if (look.ruling.verdict == VERDICT_LEAKED || look.ruling.verdict == VERDICT_DEAD)
+        settle(fd, slot, &look);
+    else if (look.leak.state == TCP_CLOSE && look.ruling.verdict == VERDICT_HEALTHY)
+        slot_release(slot, SLOT_MADE, 0); /* a connect that failed: it may be tried again */
+    else
+        slot_release(slot, SLOT_LIVE, 0);
+}
+
+/* poll(2) refuses more descriptors than RLIMIT_NOFILE, which may have been lowered since. */
+static void poll_now(struct batch *batch)
+{
+    const struct timespec at_once = {0};
+    if (raw5(SYS_ppoll, (long)batch->polled, batch->count, (long)&at_once, 0, 0) >= 0)
+        return;
+    for (int i = 0; i < batch->count; i++)
+        batch->polled[i].revents = POLLRDHUP;
+}
+
+/* Polls the claimed batch, releases all of it, and looks closer at those that have news. */
+static void poll_batch(struct batch *batch)
+{
+    if (batch->count == 0)
+        return;
+    poll_now(batch);
+    for (int i = 0; i < batch->count; i++) {
+        const struct pollfd *polled = &batch->polled[i];
+        slot_release(slot_of(polled->fd), polled->revents & POLLNVAL ? SLOT_FREE : SLOT_LIVE, 0);
+    }
+    for (int i = 0; i < batch->count && !is_leaving(); i++) {
+        const struct pollfd *polled = &batch->polled[i];
+        if (polled->revents && !(polled->revents & POLLNVAL))
+            attend(polled->fd, slot_of(polled->fd));
+    }
+    batch->count = 0;
+}
+
+/* Milliseconds from now to due, at least 1; 0 when it is due. */
+static uint32_t until(uint32_t due_cs, uint64_t now)
+{
+    const int32_t left_cs = (int32_t)(due_cs - clock_cs(now));
+    return left_cs > 0 ? (uint32_t)left_cs * 10 : 0;
+}
+
+static void shorten(uint32_t *pause_ms, uint32_t ms)
+{
+    if (*pause_ms == 0 || ms < *pause_ms)
+        *pause_ms = ms;
+}
+
+uint32_t sweep(const struct options *options, bool (*leaving)(void))
+{
+    rules = options;
+    is_leaving = leaving;
+    struct batch batch = {.count = 0};
+    uint32_t pause_ms = 0;
+    for (int fd = slots_next(0); fd >= 0 && !is_leaving(); fd = slots_next(fd + 1)) {
+        struct slot *slot = slot_of(fd);
+        const uint32_t word = slot_word(slot);
+        if (slot_state(word) == SLOT_CLAIMED)
+            shorten(&pause_ms, SWEEP_MS);
+        if (slot_state(word) != SLOT_LIVE)
+            continue;
+        if (!(word & SLOT_GONE)) {
+            shorten(&pause_ms, SWEEP_MS);
+            if (slot_claim(slot)) {
+                look_stamp(slot);
+                batch.polled[batch.count++] = (struct pollfd){.fd = fd, .events = POLLRDHUP};
+            }
+            if (batch.count == BATCH)
+                poll_batch(&batch);
+            continue;
+        }
+        uint32_t due_cs = atomic_load_explicit(&slot->due_cs, memory_order_relaxed);
+        if (until(due_cs, clock_ms()) == 0) {
+            poll_batch(&batch); /* nothing stays claimed while a report is written */
+            attend(fd, slot);
+            due_cs = atomic_load_explicit(&slot->due_cs, memory_order_relaxed);
+        }
+        const uint32_t left_ms = until(due_cs, clock_ms());
+        shorten(&pause_ms, left_ms ? left_ms : 1);
+    }
+    poll_batch(&batch);
+    return pause_ms;
+}

@@ -1,0 +1,123 @@
+#include "telling.h"
+
+#include <stddef.h>
+
+#include "kernel.h"
+#include "report.h"
+#include "sites.h"
+#include "slots.h"
+#include "thread.h"
+
+/* A record on its way to where it is told. */
+struct telling {
+    struct record record;
+    struct told told;
+};
+
+/* Asks what only the kernel knows by now, and tells: both need descriptors. */
+static void run_tell(void *with)
+{
+    struct telling *telling = with;
+    struct record *record = &telling->record;
+    const struct leak *leak = &record->leak;
+    if (record->type == RECORD_BIND_CONFLICT && record->leaks == 0)
+        record->holder = diag_holder(&record->wanted);
+    if (record->type == RECORD_REAP && record->error == 0)
+        record->fate = record->why == WHY_DEAD
+                           ? FATE_GONE
+                           : diag_fate(&leak->local, &leak->peer, leak->cookie, leak->netns);
+    report_tell(&telling->told);
+}
+
+static void tell(const struct record *record)
+{
+    struct telling telling = {.record = *record};
+    if (report_count(&telling.record, &telling.told))
+        thread_apart(run_tell, &telling);
+}
+
+static void note_copies(struct leak *leak)
+{
+    const int room = (int)(sizeof(leak->copies.at) / sizeof(leak->copies.at[0]));
+    for (int fd = slots_next(0); fd >= 0 && leak->copies.count < room; fd = slots_next(fd + 1)) {
+        struct slot *slot = slot_of(fd);
+        if (fd != leak->fd && slot_state(slot_word(slot)) == SLOT_LIVE &&
+            kernel_cookie(fd) == leak->cookie)
+            leak->copies.at[leak->copies.count++] = fd;
+    }
+}
+
+void telling_leak(struct leak *leak, bool copied)
+{
+    if (copied)
+        note_copies(leak);
+    tell(&(struct record){.type = RECORD_LEAK, .leak = *leak, .leaks = 1, .fresh = 1});
+}
+
+void telling_reap(const struct look *look, int error)
+{
+    tell(&(struct record){
+        .type = RECORD_REAP,
+        .why = look->ruling.verdict == VERDICT_DEAD ? WHY_DEAD : WHY_GRACE,
+        .leak = look->leak,
+        .error = error,
+        .reaped = error == 0,
+    });
+}
+
+static void run_report_tell(void *told)
+{
+    report_tell(told);
+}
+
+void telling_posted(bool (*leaving)(void))
+{
+    struct record record;
+    struct told told;
+    while (!leaving() && record_take(&record))
+        tell(&record);
+    while (!leaving() && report_pending(&record, &told))
+        thread_apart(run_report_tell, &told);
+}
+
+static void run_summary(void *unused)
+{
+    (void)unused;
+    report_summary();
+}
+
+static void run_last_summary(void *unused)
+{
+    (void)unused;
+    report_summary_if_any();
+}
+
+/* The first that is found of each site, as it is now; none that is in use again. */
+void telling_held(const struct options *options, bool (*leaving)(void))
+{
+    report_ask();
+    for (int fd = slots_next(0); fd >= 0 && !leaving(); fd = slots_next(fd + 1)) {
+        struct slot *slot = slot_of(fd);
+        struct record record = {.type = RECORD_LEAK, .leaks = 1};
+        struct look look;
+        struct told told;
+        if ((slot_word(slot) & (SLOT_TOLD | SLOT_QUIET)) != SLOT_TOLD || !slot_claim(slot))
+            continue;
+        const bool leaks = look_at(fd, slot, options, &look) && look.ruling.class != CLASS_NONE;
+        slot_release(slot, SLOT_LIVE, 0);
+        record.leak = look.leak;
+        if (leaks && report_held(&record, &told))
+            thread_apart(run_report_tell, &told);
+    }
+    thread_apart(run_summary, NULL);
+}
+
+void telling_last(void)
+{
+    struct record record;
+    struct told told;
+    sites_finish();
+    while (report_pending(&record, &told))
+        thread_apart(run_report_tell, &told);
+    thread_apart(run_last_summary, NULL);
+}

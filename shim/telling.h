@@ -1,0 +1,26 @@
+/*
+ * The watcher tells: each record on an errand with a descriptor table of its own (thread.h). The
+ * watcher's, all of it.
+ */
+#ifndef CLOSEWAIT_TELLING_H
+#define CLOSEWAIT_TELLING_H
+
+#include "look.h"
+#include "options.h"
+#include "record.h"
+
+/* A leak that was found, with the other descriptors that it has; and what became of its reap: 0 or
+ * an errno. */
+void telling_leak(struct leak *leak, bool copied);
+void telling_reap(const struct look *look, int error);
+
+/* What hooks have posted, and what got no line before. Stops when leaving says so. */
+void telling_posted(bool (*leaving)(void));
+
+/* The first leak that is found of each site, as it is now, and the summary. As telling_posted. */
+void telling_held(const struct options *options, bool (*leaving)(void));
+
+/* At the exit: what is owed, and the summary, if there is anything to sum up. */
+void telling_last(void);
+
+#endif
