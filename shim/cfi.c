@@ -119,6 +119,7 @@ enum cfi_step cfi_step(struct cursor *cursor, const uint8_t *header, cfi_read *r
         (!find_saved(&rules.fp, cursor, next.sp, read, memory, &saved) ||
          !read(memory, saved, &next.fp)))
         return CFI_END;
+    next.fp_at = saved;
     /* A stack only grows towards its caller; a signal frame may change to another stack. */
     if (!read(memory, next.at, &next.pc) || next.pc == 0 ||
         (next.sp <= cursor->sp && !common.signal_frame))

@@ -17,6 +17,7 @@ struct cursor {
     uintptr_t sp;
     uintptr_t fp;
     uintptr_t at;
+    uintptr_t fp_at; /* where fp was read from, 0 when it is its callee's */
     bool exact; /* pc is the next instruction of an interrupted function, not a return address */
 };
 

@@ -24,9 +24,9 @@ static uint64_t mix(uint64_t hash, uint64_t word)
     return hash ^ (hash >> 29);
 }
 
-static uint64_t word_of(uintptr_t pc)
+static uint64_t word_of(uintptr_t pc, struct module *room)
 {
-    const unsigned number = modules_number(pc);
+    const unsigned number = modules_number(pc, room);
     const struct module *module = modules_of(number);
     const uint64_t address = module ? pc - module->bias : pc;
     return (uint64_t)number << ADDRESS_BITS | (address & (((uint64_t)1 << ADDRESS_BITS) - 1));
@@ -75,19 +75,18 @@ static site_t find_or_add(const uint64_t *stack, int count, uint64_t hash)
     return 0;
 }
 
-site_t depot_put(const uintptr_t *pcs, int count)
+site_t depot_put(const uintptr_t *pcs, int count, struct depot_room *room)
 {
-    uint64_t stack[DEPOT_FRAMES];
     uint64_t hash = 0;
     if (count <= 0)
         return 0;
     if (count > DEPOT_FRAMES)
         count = DEPOT_FRAMES;
     for (int i = 0; i < count; i++) {
-        stack[i] = word_of(pcs[i]);
-        hash = mix(hash, stack[i]);
+        room->stack[i] = word_of(pcs[i], &room->module);
+        hash = mix(hash, room->stack[i]);
     }
-    return find_or_add(stack, count, hash);
+    return find_or_add(room->stack, count, hash);
 }
 
 int depot_get(site_t site, struct place places[DEPOT_FRAMES])

@@ -20,12 +20,18 @@ struct place {
     uint64_t address;
 };
 
+/* What depot_put works in: hooks are called on small stacks. */
+struct depot_room {
+    uint64_t stack[DEPOT_FRAMES];
+    struct module module;
+};
+
 /*
  * The site of the stack of these addresses, innermost first, at most DEPOT_FRAMES. They are those
  * of instructions: of a call, not of what is after it. 0 when there is no room for one more. Any
  * thread, any signal handler: no lock, no system call but for a module that is new.
  */
-site_t depot_put(const uintptr_t *pcs, int count);
+site_t depot_put(const uintptr_t *pcs, int count, struct depot_room *room);
 
 /* The places of a site; returns how many, 0 for site 0. Any thread. */
 int depot_get(site_t site, struct place places[DEPOT_FRAMES]);

@@ -385,6 +385,7 @@ int clone(int (*run)(void *), void *stack, int flags, void *with, pid_t *parent,
 
 int dlclose(void *library)
 {
+    stack_forget();
     const int ret = real.dlclose(library);
     stack_forget();
     return ret;

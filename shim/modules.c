@@ -172,25 +172,39 @@ static bool is_same(const struct module *a, const struct module *b)
            memcmp(a->id, b->id, sizeof(a->id)) == 0 && strcmp(a->path, b->path) == 0;
 }
 
-unsigned modules_number(uintptr_t pc)
+/* The first place that holds it, below end; end when none does. */
+static unsigned find_known(const struct module *module, unsigned end)
+{
+    unsigned i = 0;
+    while (i < end && !(atomic_load_explicit(&known[i].ready, memory_order_acquire) &&
+                        is_same(&known[i].module, module)))
+        i++;
+    return i;
+}
+
+/* Two threads may remember the same one at once: both use the first. */
+unsigned modules_number(uintptr_t pc, struct module *room)
 {
     struct object object;
     if (!find(pc, &object))
         return 0;
-    struct module module = {.start = object.start, .end = object.end, .bias = object.bias};
-    write_path(module.path, object.path);
-    read_notes(&module);
-    const unsigned count = atomic_load_explicit(&known_count, memory_order_relaxed);
-    for (unsigned i = 0; i < count && i < KNOWN; i++)
-        if (atomic_load_explicit(&known[i].ready, memory_order_acquire) &&
-            is_same(&known[i].module, &module))
-            return i + 1;
-    const unsigned place = atomic_fetch_add_explicit(&known_count, 1, memory_order_relaxed);
+    memset(room, 0, sizeof(*room));
+    room->start = object.start;
+    room->end = object.end;
+    room->bias = object.bias;
+    write_path(room->path, object.path);
+    read_notes(room);
+    const unsigned count = atomic_load(&known_count);
+    const unsigned end = count < KNOWN ? count : KNOWN;
+    const unsigned found = find_known(room, end);
+    if (found < end)
+        return found + 1;
+    const unsigned place = atomic_fetch_add(&known_count, 1);
     if (place >= KNOWN)
         return 0;
-    known[place].module = module;
-    atomic_store_explicit(&known[place].ready, true, memory_order_release);
-    return place + 1;
+    known[place].module = *room;
+    atomic_store(&known[place].ready, true);
+    return find_known(room, place) + 1;
 }
 
 const struct module *modules_of(unsigned number)

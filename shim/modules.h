@@ -38,9 +38,9 @@ bool modules_rules(uintptr_t pc, struct rules_of *rules);
 
 /*
  * The number of the module that pc is in, from 1 on, remembered with its path and build id; 0 when
- * it is in none, or too many are known. Any thread, any signal handler.
+ * it is in none, or too many are known. Works in room. Any thread, any signal handler.
  */
-unsigned modules_number(uintptr_t pc);
+unsigned modules_number(uintptr_t pc, struct module *room);
 
 /* The module of a number that modules_number gave; NULL for 0. */
 const struct module *modules_of(unsigned number);

@@ -19,24 +19,6 @@ static int frames_wanted;
 static uintptr_t first_stack_end;
 static uintptr_t first_thread;
 
-/*
- * What is known to be readable around a stack pointer. Of a thread's own stack it stays so while
- * the thread runs on it; of any other (a coroutine's, an alternate signal stack) only for now.
- */
-struct span {
-    uintptr_t low;
-    uintptr_t high;
-};
-
-/*
- * The watcher, which has no TLS, never comes here. A signal handler may come between the two
- * stores of a change: low is first, and high alone makes it valid.
- */
-static _Thread_local struct {
-    _Atomic uintptr_t low;
-    _Atomic uintptr_t high;
-} own __attribute__((tls_model("initial-exec")));
-
 /* A stack that was unwound, and where each of its return addresses lay. */
 struct replay {
     _Atomic uint32_t turn; /* odd while it is written */
@@ -49,6 +31,8 @@ struct replay {
     struct {
         _Atomic uintptr_t at;
         _Atomic uintptr_t word;
+        _Atomic uintptr_t fp_at;
+        _Atomic uintptr_t fp;
     } frames[DEPOT_FRAMES];
 };
 
@@ -91,103 +75,111 @@ static bool is_readable(uintptr_t at)
 }
 
 /*
- * Where the thread's own stack ends, if sp is on it. The first thread's: at what main gets, and
- * below it the kernel maps nothing else (mmap_base leaves 128 MiB). Any other's: at the thread's
- * descriptor, which both libcs put at the top of its stack. 0 when sp cannot be on it.
+ * Where the thread's own stack ends, if sp may be on it. The first thread's: at what main gets. Any
+ * other's: at the thread's descriptor, which both libcs put at the top of its stack. 0 when sp is
+ * on another.
  */
 static uintptr_t own_end(uintptr_t sp)
 {
-    const uintptr_t first_reach = (uintptr_t)128 << 20;
-    const uintptr_t other_reach = (uintptr_t)1 << 20;
+    const uintptr_t reach = (uintptr_t)64 << 20;
     const uintptr_t tp = thread_pointer();
-    if (sp < first_stack_end && first_stack_end - sp < first_reach)
-        return first_stack_end;
-    if (tp == first_thread || sp >= tp || tp - sp >= other_reach)
-        return 0;
-    return tp & ~(uintptr_t)(WORD - 1);
+    if (tp == first_thread)
+        return sp < first_stack_end && first_stack_end - sp < reach ? first_stack_end : 0;
+    return sp < tp && tp - sp < reach ? tp & ~(uintptr_t)(WORD - 1) : 0;
 }
 
-static bool all_readable(uintptr_t from, uintptr_t to)
-{
-    for (uintptr_t at = from; at < to; at += PAGE)
-        if (!is_readable(at))
-            return false;
-    return true;
-}
+/* The page that a walk found readable last. */
+struct page {
+    uintptr_t low;
+};
 
-/* A guard page lies below a thread's stack: what is readable all the way up is the same stack. */
-static bool is_on_own_stack(uintptr_t sp)
-{
-    const uintptr_t low = atomic_load_explicit(&own.low, memory_order_relaxed);
-    const uintptr_t high = atomic_load_explicit(&own.high, memory_order_relaxed);
-    const uintptr_t page = sp & ~(uintptr_t)(PAGE - 1);
-    if (sp >= low && sp < high)
-        return true;
-    const uintptr_t end = own_end(sp);
-    if (end == 0 || (end != first_stack_end && !all_readable(page, end == high ? low : end)))
-        return false;
-    atomic_store_explicit(&own.low, page, memory_order_relaxed);
-    atomic_signal_fence(memory_order_release);
-    atomic_store_explicit(&own.high, end, memory_order_relaxed);
-    return true;
-}
-
-/* What a walk may read: span, and beyond it a page at a time. */
+/* Nothing is read that was not asked for in this walk: what a word leads to may be anything. */
 static __attribute__((no_sanitize("address", "thread"))) bool
 read_word(const void *memory, uintptr_t at, uintptr_t *word)
 {
-    struct span *span = (struct span *)memory;
-    if (at % WORD != 0)
+    struct page *page = (struct page *)memory;
+    const uintptr_t low = at & ~(uintptr_t)(PAGE - 1);
+    if (at % WORD != 0 || low == 0 || (low != page->low && !is_readable(at)))
         return false;
-    if (at < span->low || at + WORD > span->high) {
-        if (!is_readable(at))
-            return false;
-        span->low = at & ~(uintptr_t)(PAGE - 1);
-        span->high = span->low + PAGE;
-    }
+    page->low = low;
     *word = *(const uintptr_t *)at;
     return true;
 }
 
 /* Code without rules, as a just-in-time compiler makes it, most often keeps a chain of frames. */
-static bool step_by_chain(struct cursor *cursor, const struct span *span)
+static bool step_by_chain(struct cursor *cursor, const struct page *page)
 {
     struct cursor next = {.at = cursor->fp + WORD, .sp = cursor->fp + 2 * (uintptr_t)WORD};
-    if (cursor->fp < cursor->sp || !read_word(span, cursor->fp, &next.fp) ||
-        !read_word(span, next.at, &next.pc) || next.pc < PAGE || next.fp <= cursor->fp)
+    if (cursor->fp < cursor->sp || !read_word(page, cursor->fp, &next.fp) ||
+        !read_word(page, next.at, &next.pc) || next.pc < PAGE || next.fp <= cursor->fp)
         return false;
     *cursor = next;
     return true;
 }
 
-static bool step(struct cursor *cursor, const struct span *span)
-{
-    struct rules_of rules;
-    if (modules_rules(cursor->pc - !cursor->exact, &rules) && rules.header) {
-        const enum cfi_step stepped = cfi_step(cursor, rules.header, read_word, span);
-        if (stepped != CFI_UNKNOWN)
-            return stepped == CFI_STEPPED;
-    }
-    return step_by_chain(cursor, span);
-}
-
-/* A walk: where return addresses lay, and the calls that they are of. */
+/* A walk: where its words lay, and what they were. */
 struct walk {
     int count;
+    bool by_rules; /* every step: it comes to the same each time that the words are the same */
     uintptr_t at[DEPOT_FRAMES];
     uintptr_t word[DEPOT_FRAMES];
+    uintptr_t fp_at[DEPOT_FRAMES];
+    uintptr_t fp[DEPOT_FRAMES];
     uintptr_t call[DEPOT_FRAMES];
 };
 
-static void unwind(struct caller caller, struct span span, struct walk *walk)
+static bool step(struct cursor *cursor, const struct page *page, struct walk *walk)
+{
+    struct rules_of rules;
+    if (modules_rules(cursor->pc - !cursor->exact, &rules) && rules.header) {
+        const enum cfi_step stepped = cfi_step(cursor, rules.header, read_word, page);
+        if (stepped != CFI_UNKNOWN)
+            return stepped == CFI_STEPPED;
+    }
+    walk->by_rules = false;
+    return step_by_chain(cursor, page);
+}
+
+static void unwind(struct caller caller, struct walk *walk)
 {
     struct cursor cursor = {.pc = caller.pc, .sp = caller.sp, .fp = caller.fp};
+    const struct page page = {0};
     walk->count = 0;
+    walk->by_rules = true;
     do {
         walk->at[walk->count] = cursor.at;
         walk->word[walk->count] = cursor.pc;
+        walk->fp_at[walk->count] = cursor.fp_at;
+        walk->fp[walk->count] = cursor.fp;
         walk->call[walk->count++] = cursor.pc - !cursor.exact;
-    } while (walk->count < frames_wanted && step(&cursor, &span));
+    } while (walk->count < frames_wanted && step(&cursor, &page, walk));
+}
+
+/*
+ * What a walk works in: a hook may be called on a coroutine's stack of a few KiB. Who finds none
+ * free, in a signal handler or beside many threads, goes without a stack this time.
+ */
+enum { ROOMS = 16 };
+static struct room {
+    _Atomic bool taken;
+    struct walk walk;
+    struct depot_room depot;
+} rooms[ROOMS];
+
+static struct room *take_room(void)
+{
+    for (int i = 0; i < ROOMS; i++) {
+        bool no = false;
+        if (atomic_compare_exchange_strong_explicit(&rooms[i].taken, &no, true,
+                                                    memory_order_acquire, memory_order_relaxed))
+            return &rooms[i];
+    }
+    return NULL;
+}
+
+static void give_back(struct room *room)
+{
+    atomic_store_explicit(&room->taken, false, memory_order_release);
 }
 
 static uint32_t load(_Atomic uint32_t *word)
@@ -206,28 +198,36 @@ static struct replay *replay_of(struct caller caller)
     return &replays[(hash >> (8 * WORD - 16)) % REPLAYS];
 }
 
-/* All of it is on the thread's own stack: what lies there can be read. */
-static __attribute__((no_sanitize("address", "thread"))) bool
-is_same(struct replay *replay, struct caller caller, uintptr_t high)
+static __attribute__((no_sanitize("address", "thread"))) bool holds(_Atomic uintptr_t *at,
+                                                                    _Atomic uintptr_t *word)
+{
+    const uintptr_t place = load_word(at);
+    return place == 0 || *(const uintptr_t *)place == load_word(word);
+}
+
+/*
+ * The words are read from the innermost on, and each only when all before it are the same. A frame
+ * with the same pc, sp and fp has its caller's words at the same places, by the same rules: so what
+ * is read is what the walk would read, and can be.
+ */
+static bool is_same(struct replay *replay, struct caller caller)
 {
     const int count = atomic_load_explicit(&replay->count, memory_order_relaxed);
     if (load_word(&replay->pc) != caller.pc || load_word(&replay->sp) != caller.sp ||
         load_word(&replay->fp) != caller.fp || load(&replay->epoch) != load(&epoch))
         return false;
-    for (int i = 1; i < count; i++) {
-        const uintptr_t at = load_word(&replay->frames[i].at);
-        if (at < caller.sp || at + WORD > high ||
-            *(const uintptr_t *)at != load_word(&replay->frames[i].word))
+    for (int i = 1; i < count; i++)
+        if (!holds(&replay->frames[i].at, &replay->frames[i].word) ||
+            !holds(&replay->frames[i].fp_at, &replay->frames[i].fp))
             return false;
-    }
     return count > 0;
 }
 
 /* 0 when it is not there. turn is read first and last: in between nobody wrote. */
-static site_t replayed(struct replay *replay, struct caller caller, uintptr_t high)
+static site_t replayed(struct replay *replay, struct caller caller)
 {
     const uint32_t turn = atomic_load_explicit(&replay->turn, memory_order_acquire);
-    if ((turn & 1) || !is_same(replay, caller, high))
+    if ((turn & 1) || !is_same(replay, caller))
         return 0;
     const site_t site = atomic_load_explicit(&replay->site, memory_order_relaxed);
     atomic_thread_fence(memory_order_acquire);
@@ -253,6 +253,8 @@ static void remember(struct replay *replay, struct caller caller, const struct w
     for (int i = 1; i < walk->count; i++) {
         atomic_store_explicit(&replay->frames[i].at, walk->at[i], memory_order_relaxed);
         atomic_store_explicit(&replay->frames[i].word, walk->word[i], memory_order_relaxed);
+        atomic_store_explicit(&replay->frames[i].fp_at, walk->fp_at[i], memory_order_relaxed);
+        atomic_store_explicit(&replay->frames[i].fp, walk->fp[i], memory_order_relaxed);
     }
     atomic_store_explicit(&replay->turn, turn + 2, memory_order_release);
 }
@@ -260,9 +262,17 @@ static void remember(struct replay *replay, struct caller caller, const struct w
 static bool lies_within(const struct walk *walk, uintptr_t low, uintptr_t high)
 {
     for (int i = 1; i < walk->count; i++)
-        if (walk->at[i] < low || walk->at[i] + WORD > high)
+        if (walk->at[i] < low || walk->at[i] >= high ||
+            (walk->fp_at[i] && (walk->fp_at[i] < low || walk->fp_at[i] >= high)))
             return false;
     return true;
+}
+
+/* Another stack may be a coroutine's, of a few KiB: there must be room for us below. */
+static bool has_room(uintptr_t sp)
+{
+    enum { NEEDED = 3 * 1024 };
+    return is_readable(sp - NEEDED);
 }
 
 site_t stack_site(struct caller caller)
@@ -270,16 +280,16 @@ site_t stack_site(struct caller caller)
     if (frames_wanted == 0)
         return 0;
     const uint32_t since = atomic_load_explicit(&epoch, memory_order_acquire);
-    const bool at_home = is_on_own_stack(caller.sp);
-    const struct span home = {.low = own.low, .high = own.high};
+    const uintptr_t end = own_end(caller.sp);
     struct replay *replay = replay_of(caller);
-    site_t site = at_home ? replayed(replay, caller, home.high) : 0;
-    if (site)
+    site_t site = end ? replayed(replay, caller) : 0;
+    struct room *room = site || (!end && !has_room(caller.sp)) ? NULL : take_room();
+    if (!room)
         return site;
-    struct walk walk;
-    unwind(caller, at_home ? home : (struct span){0}, &walk);
-    site = depot_put(walk.call, walk.count);
-    if (site && at_home && lies_within(&walk, caller.sp, home.high))
-        remember(replay, caller, &walk, since, site);
+    unwind(caller, &room->walk);
+    site = depot_put(room->walk.call, room->walk.count, &room->depot);
+    if (site && end && room->walk.by_rules && lies_within(&room->walk, caller.sp, end))
+        remember(replay, caller, &room->walk, since, site);
+    give_back(room);
     return site;
 }

@@ -247,10 +247,11 @@ Test(stack, keeps_as_many_frames_as_asked)
 
 Test(stack, without_room_is_refused_and_counted)
 {
+    static struct depot_room room;
     site_t last = 1;
     for (uintptr_t pc = 16; last; pc += 16)
-        last = depot_put(&pc, 1);
+        last = depot_put(&pc, 1, &room);
     cr_expect_eq(depot_refused(), 1);
     const uintptr_t first = 16;
-    cr_expect_neq(depot_put(&first, 1), 0, "what is there stays");
+    cr_expect_neq(depot_put(&first, 1, &room), 0, "what is there stays");
 }
