@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "inbox.h"
 
+#include <bsd/stdlib.h>
 #include <bsd/string.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,7 +24,8 @@ bool inbox_open(struct inbox *inbox)
     snprintf(inbox->folder, sizeof(inbox->folder), "%s/closewait.XXXXXX", temporary());
     if (!mkdtemp(inbox->folder))
         return false;
-    snprintf(inbox->path, sizeof(inbox->path), "%.*s/records", PATH_MAX - 16, inbox->folder);
+    snprintf(inbox->path, sizeof(inbox->path), "%.*s/%08x%08x%08x%08x", PATH_MAX - 48,
+             inbox->folder, arc4random(), arc4random(), arc4random(), arc4random());
     inbox->fd = open(inbox->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (inbox->fd < 0 || fchmod(inbox->fd, 0622) != 0 || chmod(inbox->folder, 0711) != 0) {
         inbox_remove(inbox);
@@ -35,38 +37,59 @@ bool inbox_open(struct inbox *inbox)
     return true;
 }
 
-/* Whole lines of the bytes that are there. */
-static void cut_lines(struct inbox *inbox,
-                      void (*read_line)(void *with, const char *line, size_t len), void *with)
+/* A line of the shim's is much shorter (LINE_SIZE of report.c). */
+enum { LONGEST = 1024 * 1024, AT_ONCE = 64 * 1024 };
+
+/* The bytes up to the end of a line, or all that there are. */
+static void add_to_rest(struct inbox *inbox, const char *bytes, size_t len)
 {
-    size_t start = 0;
-    const char *end;
-    while ((end = memchr(inbox->rest + start, '\n', inbox->rest_len - start))) {
-        const size_t len = (size_t)(end - (inbox->rest + start));
-        read_line(with, inbox->rest + start, len);
-        start += len + 1;
+    if (inbox->skipping || inbox->rest_len + len > LONGEST) {
+        inbox->skipping = true;
+        inbox->rest_len = 0;
+        return;
     }
-    inbox->rest_len -= start;
-    memmove(inbox->rest, inbox->rest + start, inbox->rest_len);
+    memcpy(inbox->rest + inbox->rest_len, bytes, len);
+    inbox->rest_len += len;
 }
 
-void inbox_read(struct inbox *inbox, void (*read_line)(void *with, const char *line, size_t len),
+static void cut_lines(struct inbox *inbox, const char *bytes, size_t len,
+                      void (*tell)(void *with, const char *line, size_t len), void *with)
+{
+    const char *end;
+    while ((end = memchr(bytes, '\n', len))) {
+        add_to_rest(inbox, bytes, (size_t)(end - bytes));
+        if (!inbox->skipping)
+            tell(with, inbox->rest, inbox->rest_len);
+        inbox->skipping = false;
+        inbox->rest_len = 0;
+        len -= (size_t)(end + 1 - bytes);
+        bytes = end + 1;
+    }
+    add_to_rest(inbox, bytes, len);
+}
+
+/* A program may run for months, and its records are in a file system that may be memory. */
+static void forget_read(struct inbox *inbox)
+{
+    fallocate(inbox->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, inbox->done);
+}
+
+bool inbox_read(struct inbox *inbox, void (*tell)(void *with, const char *line, size_t len),
                 void *with)
 {
     char events[4096];
-    char bytes[65536];
-    ssize_t n;
+    char bytes[AT_ONCE];
     while (inbox->news >= 0 && read(inbox->news, events, sizeof(events)) > 0) {
     }
-    while ((n = read(inbox->fd, bytes, sizeof(bytes))) > 0) {
-        char *rest = realloc(inbox->rest, inbox->rest_len + (size_t)n);
-        if (!rest)
-            return;
-        memcpy(rest + inbox->rest_len, bytes, (size_t)n);
-        inbox->rest = rest;
-        inbox->rest_len += (size_t)n;
-        cut_lines(inbox, read_line, with);
-    }
+    if (!inbox->rest)
+        inbox->rest = malloc(LONGEST);
+    const ssize_t n = inbox->rest ? read(inbox->fd, bytes, sizeof(bytes)) : 0;
+    if (n <= 0)
+        return false;
+    cut_lines(inbox, bytes, (size_t)n, tell, with);
+    inbox->done += n;
+    forget_read(inbox);
+    return n == AT_ONCE;
 }
 
 void inbox_close(struct inbox *inbox)

@@ -1,7 +1,7 @@
 /*
- * Where the shims of a run put their records: a file of the command's, in a folder of its own that
- * others can pass through and not look into, so that a program which has become another user can
- * still write.
+ * Where the shims of a run put their records: a file of the command's, which a program that has
+ * become another user can still write to. Whoever knows its name could: so nobody else can find it
+ * out, its folder being one that others can pass through and not look into.
  */
 #ifndef CLOSEWAIT_INBOX_H
 #define CLOSEWAIT_INBOX_H
@@ -17,13 +17,18 @@ struct inbox {
     int news; /* readable (poll(2)) when something was written; -1 where inotify is not to be had */
     char *rest; /* of a line that has not ended */
     size_t rest_len;
+    bool skipping;  /* it is longer than any of ours */
+    long long done; /* bytes that were read and given back to the disk */
 };
 
 /* Under TMPDIR, or /tmp. False when it cannot be made; errno says why. */
 bool inbox_open(struct inbox *inbox);
 
-/* Gives every line that has come since to read, without its end. */
-void inbox_read(struct inbox *inbox, void (*read)(void *with, const char *line, size_t len),
+/*
+ * Gives lines that have come since to tell, without their ends: some, and true when there are more,
+ * so that the caller can look at other things between.
+ */
+bool inbox_read(struct inbox *inbox, void (*tell)(void *with, const char *line, size_t len),
                 void *with);
 
 /* Closes it: the file stays, for somebody still writes; or removes it. */

@@ -95,3 +95,18 @@ int processes_with(const char *text)
     free(list.at);
     return found;
 }
+
+char process_state(pid_t pid)
+{
+    char path[64];
+    char line[512] = "";
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return 0;
+    const bool read = fgets(line, sizeof(line), file) != NULL;
+    fclose(file);
+    /* After the name, which may hold anything. */
+    const char *end = read ? strrchr(line, ')') : NULL;
+    return end && end[1] == ' ' ? end[2] : 0;
+}

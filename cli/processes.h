@@ -25,6 +25,9 @@ bool processes_add_all(struct pid_list *list);
 /* The short name of a process, as ps(1) shows it; empty when it has ended. */
 void process_comm(pid_t pid, char comm[COMM_SIZE]);
 
+/* As proc(5) has it: 'T' is stopped; 0 when it has ended. */
+char process_state(pid_t pid);
+
 /* Kernel threads have a pid and no descriptors of their own. False for one that has ended. */
 bool process_is_kernel_thread(pid_t pid);
 

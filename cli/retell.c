@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,12 +53,21 @@ void retell_end(struct retell *retell)
     free(retell->patterns);
 }
 
-/* A reader who has gone is no reason to stop the program. */
+/*
+ * A reader who has gone, or who sleeps, is no reason to stop or to keep the program: where poll(2)
+ * says that there is room, a write of PIPE_BUF does not block.
+ */
 static bool write_all(int fd, const char *text, size_t len)
 {
+    enum { PATIENCE_MS = 1000 };
+    struct pollfd polled = {.fd = fd, .events = POLLOUT};
     while (len > 0) {
-        const ssize_t n = write(fd, text, len);
-        if (n < 0 && errno != EINTR)
+        if (poll(&polled, 1, PATIENCE_MS) == 0) {
+            errno = EAGAIN;
+            return false;
+        }
+        const ssize_t n = write(fd, text, len < PIPE_BUF ? len : PIPE_BUF);
+        if (n < 0 && errno != EINTR && errno != EAGAIN)
             return false;
         text += n > 0 ? n : 0;
         len -= n > 0 ? (size_t)n : 0;
@@ -67,7 +77,8 @@ static bool write_all(int fd, const char *text, size_t len)
 
 static bool write_file(const char *path, const char *text, size_t len)
 {
-    const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY;
+    const int flags =
+        O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK;
     const int fd = open(path, flags, 0600);
     if (fd < 0)
         return false;
@@ -82,13 +93,14 @@ static void write_out(struct retell *retell, int pid, const char *text, size_t l
 {
     char path[OPTIONS_PATH_SIZE];
     if (!retell->options.output[0]) {
-        write_all(STDERR_FILENO, text, len);
+        retell->lost += !write_all(STDERR_FILENO, text, len);
         return;
     }
     if (!options_output(&retell->options, pid, path))
         errno = ENAMETOOLONG;
     else if (write_file(path, text, len))
         return;
+    retell->lost++;
     if (!retell->unwritten)
         fprintf(stderr,
                 "closewait run: --output: %s: %s%s: reports are lost; expected a file that can be "
@@ -156,7 +168,6 @@ static struct suppression *pattern_of(struct retell *retell, const struct retold
                : NULL;
 }
 
-/* A record of a leak stands for all of its site that had no line of their own. */
 static bool is_suppressed(struct retell *retell, const struct retold *retold)
 {
     const struct told *told = &retold->told;
@@ -164,13 +175,13 @@ static bool is_suppressed(struct retell *retell, const struct retold *retold)
     struct suppression *pattern = pattern_of(retell, retold);
     if (!pattern || retold->record.type != RECORD_LEAK)
         return false;
+    /* What had no line since the site's last one is taken for what has this one. */
+    const uint32_t leaks = told->count > told->since ? told->count - told->since : 1;
     json_t *sites = quiet_sites(retell, told);
     snprintf(site, sizeof(site), "%llx", (unsigned long long)told->site);
     const json_int_t before = json_integer_value(json_object_get(sites, site));
-    if ((json_int_t)told->count > before) {
-        pattern->matched += told->count - (uint32_t)before;
-        json_object_set_new(sites, site, json_integer(told->count));
-    }
+    pattern->matched += leaks;
+    json_object_set_new(sites, site, json_integer(before + leaks));
     return true;
 }
 
@@ -194,6 +205,8 @@ static void correct_summary(struct retell *retell, json_t *summary, const struct
     move_count(summary, "leaked", -quiet);
     move_count(summary, "suppressed", quiet);
     move_count(summary, "sites", -(json_int_t)json_object_size(sites));
+    move_count(summary, "held", -quiet);
+    move_count(summary, "lost", retell->lost);
     json_array_foreach(patterns, i, pattern)
     {
         if (retell->patterns && (int)i < retell->patterns->count &&
@@ -221,7 +234,7 @@ static bool is_leak(const struct record *record)
            (record->type == RECORD_BIND_CONFLICT && record->leaks > 0);
 }
 
-static void note_pid(struct retell *retell, int pid)
+void retell_note_pid(struct retell *retell, int pid)
 {
     char name[16];
     snprintf(name, sizeof(name), "%d", pid);
@@ -240,7 +253,7 @@ static void retell_record(struct retell *retell, json_t *json)
     traces_symbolize(json, retell->symbols);
     if (!told_read(json, &retold))
         return;
-    note_pid(retell, retold.told.pid);
+    retell_note_pid(retell, retold.told.pid);
     if (is_suppressed(retell, &retold))
         return;
     retell->leaked |= is_leak(&retold.record) && !pattern_of(retell, &retold);

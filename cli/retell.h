@@ -18,7 +18,8 @@ struct retell {
     struct symbols *symbols;
     struct suppressions *patterns; /* NULL without a file */
     json_t *quiet;  /* by pid, the sites whose leaks a pattern of ours matched, and how many */
-    json_t *pids;   /* of who has written */
+    json_t *pids;   /* of who has written, or said hello */
+    int lost;       /* records that could not be written */
     bool leaked;    /* something that no pattern suppresses */
     bool unwritten; /* said that the output cannot be written */
 };
@@ -35,6 +36,9 @@ bool retell_search(struct retell *retell, const char *path);
 /* Tells one line of the inbox, with the struct retell; what is no record is left out. For
  * inbox_read. */
 void retell_line(void *with, const char *line, size_t len);
+
+/* A process that may still have something to tell. */
+void retell_note_pid(struct retell *retell, int pid);
 
 void retell_end(struct retell *retell);
 

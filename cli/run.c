@@ -28,7 +28,13 @@
 #include "retell.h"
 #include "verbs.h"
 
-enum { HELLO_PATIENCE_MS = 5000, REFUSED_PATIENCE_MS = 300, LOOK_MS = 200, OPTIONS_SIZE = 8192 };
+enum {
+    HELLO_PATIENCE_MS = 5000,
+    REFUSED_PATIENCE_MS = 300,
+    LOOK_MS = 200,
+    LAST_READS = 4096,
+    OPTIONS_SIZE = 8192
+};
 
 struct run {
     char shim[PATH_MAX];
@@ -221,8 +227,10 @@ static int launch(struct run *run, char **argv)
 static void hear_hello(struct run *run)
 {
     int pid = 0;
-    while (read(run->hello[0], &pid, sizeof(pid)) == sizeof(pid))
+    while (read(run->hello[0], &pid, sizeof(pid)) == sizeof(pid)) {
         run->greeted |= pid == run->pid;
+        retell_note_pid(&run->retell, pid);
+    }
 }
 
 static void warn_unwatched(struct run *run, const char *program)
@@ -252,6 +260,24 @@ static void pass_signals_on(const struct run *run)
         kill(run->pid, (int)info.ssi_signo);
 }
 
+/* Somebody may wake the program alone, and we could not see it: a child of ours looks for it. */
+static void stop_with(pid_t program)
+{
+    const pid_t self = getpid();
+    const pid_t lookout = fork();
+    if (lookout == 0) {
+        while (process_state(program) == 'T' && getppid() == self)
+            poll(NULL, 0, LOOK_MS);
+        kill(self, SIGCONT);
+        _exit(0);
+    }
+    kill(self, SIGSTOP);
+    if (lookout > 0) {
+        kill(lookout, SIGKILL);
+        waitpid(lookout, NULL, 0);
+    }
+}
+
 /*
  * True when the program has ended. When job control stopped it, we stop with it, as the shell
  * expects, which wakes both; who stops it alone (SIGSTOP) wakes it alone.
@@ -260,7 +286,7 @@ static bool ended(const struct run *run, int *status)
 {
     const pid_t pid = waitpid(run->pid, status, WNOHANG | WUNTRACED);
     if (pid == run->pid && WIFSTOPPED(*status) && WSTOPSIG(*status) != SIGSTOP)
-        kill(getpid(), SIGSTOP);
+        stop_with(run->pid);
     return pid == run->pid && (WIFEXITED(*status) || WIFSIGNALED(*status));
 }
 
@@ -278,24 +304,41 @@ static int attend(struct run *run, const char *program)
     struct pollfd polled[] = {{.fd = run->signals, .events = POLLIN},
                               {.fd = run->inbox.news, .events = POLLIN}};
     int status = 0;
+    bool more = false;
     while (!ended(run, &status)) {
         hear_hello(run);
-        const int ready = poll(polled, 2, patience(run));
+        const int ready = poll(polled, 2, more ? 0 : patience(run));
         if (polled[0].revents)
             pass_signals_on(run);
-        else if (ready == 0)
+        else if (ready == 0 && !more)
             warn_unwatched(run, program);
-        inbox_read(&run->inbox, retell_line, &run->retell);
+        more = inbox_read(&run->inbox, retell_line, &run->retell);
     }
     warn_unwatched(run, program);
-    inbox_read(&run->inbox, retell_line, &run->retell);
+    for (int i = 0; i < LAST_READS && inbox_read(&run->inbox, retell_line, &run->retell); i++) {
+    }
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* Those that have the file in their environment, or else those that have used it. */
+static int processes_alive(const struct run *run)
+{
+    const int alive = processes_with(run->inbox.path);
+    const char *pid;
+    json_t *unused;
+    int known = 0;
+    json_object_foreach(run->retell.pids, pid, unused)
+    {
+        const pid_t number = (pid_t)strtol(pid, NULL, 10);
+        known += number != run->pid && kill(number, 0) == 0;
+    }
+    return alive > known ? alive : known;
 }
 
 /* Processes of the program that go on still write to the file: it stays, and is said. */
 static void leave(struct run *run)
 {
-    const int alive = processes_with(run->inbox.path);
+    const int alive = processes_alive(run);
     if (alive == 0) {
         inbox_remove(&run->inbox);
         return;

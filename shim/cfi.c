@@ -125,6 +125,7 @@ enum cfi_step cfi_step(struct cursor *cursor, const uint8_t *header, cfi_read *r
         (next.sp <= cursor->sp && !common.signal_frame))
         return CFI_END;
     next.pc = strip(next.pc);
+    next.by_fp = rules.cfa_expression.at || rules.cfa_reg == REG_FP;
     next.exact = common.signal_frame;
     *cursor = next;
     return CFI_STEPPED;

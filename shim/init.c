@@ -105,6 +105,7 @@ static void adopt(void)
     record_adopt();
     report_adopt();
     watch_adopt();
+    say_hello();
 }
 
 static bool take_ownership(void)

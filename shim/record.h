@@ -55,10 +55,11 @@ enum reap_why { WHY_GRACE, WHY_DEAD, WHY_PORT };
 struct record {
     enum record_type type;
     enum reap_why why;
-    int error;  /* 0, or the errno of what failed: the reap, or the last bind */
-    int leaks;  /* leaked sockets of this process that hold the port */
-    int fresh;  /* how many of the leaks were never told before */
-    int reaped; /* how many of them were reaped */
+    int error;    /* 0, or the errno of what failed: the reap, or the last bind */
+    int leaks;    /* leaked sockets of this process that hold the port */
+    int fresh;    /* how many of the leaks were never told before */
+    int reaped;   /* how many of them were reaped */
+    int released; /* how many sockets have gone with that: another descriptor may hold one */
     struct fds buried;
     uint32_t waited_ms;
     struct endpoint wanted;

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #include "json.h"
@@ -91,8 +92,13 @@ static bool write_file(const char *path, const struct text *text)
              O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600);
     if (fd < 0)
         return false;
-    const long written = raw3(SYS_write, fd, (long)text->at, (long)text->len);
+    /* A line that was cut off by a full disk ends here, and not with the next one. */
+    static bool torn;
+    const struct iovec parts[] = {{.iov_base = "\n", .iov_len = torn},
+                                  {.iov_base = text->at, .iov_len = text->len}};
+    const long written = raw3(SYS_writev, fd, (long)parts, 2) - torn;
     raw1(SYS_close, fd);
+    torn = written >= 0 ? written < (long)text->len && (written > 0 || torn) : torn;
     return written == (long)text->len;
 }
 
@@ -213,10 +219,10 @@ bool report_count(struct record *record, struct told *told)
         if (record->leaks > 0)
             remember(&record->leak);
     }
-    const bool news = sites_count(told, rules->format);
-    if (record->type != RECORD_BIND_CONFLICT)
-        return news;
-    return (is_new_conflict(&record->wanted) || record->fresh > 0) && news;
+    if (record->type == RECORD_BIND_CONFLICT && !is_new_conflict(&record->wanted) &&
+        record->fresh == 0)
+        return false;
+    return sites_count(told, rules->format);
 }
 
 bool report_pending(struct record *record, struct told *told)
@@ -275,6 +281,12 @@ bool report_suppresses(const struct leak *leak)
     pattern->matched++;
     counts.suppressed++;
     return true;
+}
+
+bool report_spares(const struct leak *leak)
+{
+    const struct trace opened = trace_of(leak->opened_at, 0);
+    return suppress_could(&suppressions, leak, &opened);
 }
 
 void report_ask(void)

@@ -41,6 +41,9 @@ void report_released(site_t site);
 /* Whether a pattern of the option suppress matches a leak; counts it for that pattern. */
 bool report_suppresses(const struct leak *leak);
 
+/* Whether a pattern could, were functions and files known: it is told, and not closed. */
+bool report_spares(const struct leak *leak);
+
 /* A leak to be told because it was asked what is held; false when its site was told already since
  * report_ask. */
 void report_ask(void);

@@ -66,11 +66,14 @@ static void count(int fd, struct slot *slot, const struct options *options, stru
         return;
     }
     const uint32_t word = slot_word(slot);
-    if (is_leak(&look))
+    const bool leaks = is_leak(&look) && !(word & SLOT_QUIET);
+    /* What a pattern spares only the watcher can tell: with a file of them it alone closes. */
+    const bool may_go = leaks && look.ruling.reap && !options->suppress[0];
+    if (leaks)
         add_leak(record, &look.leak, word);
-    holders->reapable += is_leak(&look) && look.ruling.reap;
-    holders->others += !is_leak(&look) || !look.ruling.reap;
-    slot_release(slot, SLOT_LIVE, is_leak(&look) ? SLOT_TOLD : 0);
+    holders->reapable += may_go;
+    holders->others += !may_go;
+    slot_release(slot, SLOT_LIVE, leaks ? SLOT_TOLD : 0);
 }
 
 static void reap(int fd, struct slot *slot, const struct options *options, struct record *record,
@@ -83,6 +86,7 @@ static void reap(int fd, struct slot *slot, const struct options *options, struc
     record->reaped += buried;
     if (buried && record->buried.count < (int)(sizeof(record->buried.at) / sizeof(int)))
         record->buried.at[record->buried.count++] = fd;
+    record->released = record->reaped;
     slot_release(slot, buried ? SLOT_BURIED : SLOT_LIVE, 0);
 }
 

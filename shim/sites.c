@@ -56,6 +56,7 @@ static int used_count;
 
 static struct leak pending[PENDING];
 static int pending_count;
+static uint32_t dropped; /* that found no place there */
 static bool finishing;
 
 /*
@@ -123,7 +124,7 @@ static void note(const struct record *record)
     if (record->type == RECORD_LATE_CLOSE)
         sites[which].tallies[2].count = late_closes(which);
     else
-        sites[which].released += (uint32_t)record->reaped;
+        sites[which].released += (uint32_t)record->released;
 }
 
 static void describe(struct told *told)
@@ -149,6 +150,8 @@ static void postpone(const struct leak *leak)
     }
     if (pending_count < PENDING)
         pending[pending_count++] = *leak;
+    else
+        dropped++;
 }
 
 /* A line says all there is to say of its site. */
@@ -214,7 +217,7 @@ void sites_ask(void)
 bool sites_asked(struct told *told)
 {
     struct site *site = &sites[told->record->leak.opened_at];
-    if (site->asked == asking)
+    if (site->asked == asking || !take_line())
         return false;
     site->asked = asking;
     describe(told);
@@ -238,6 +241,7 @@ static bool is_growing(site_t which)
 void sites_sum(struct totals *totals)
 {
     totals->sites = (uint32_t)used_count;
+    totals->lost += dropped;
     for (int i = 0; i < used_count; i++) {
         totals->growing += is_growing(used[i]);
         totals->held += held(used[i]);
@@ -254,5 +258,6 @@ void sites_adopt(void)
     }
     used_count = 0;
     pending_count = 0;
+    dropped = 0;
     finishing = false;
 }

@@ -38,7 +38,7 @@ void sites_released(site_t site);
 void sites_ask(void);
 bool sites_asked(struct told *told);
 
-/* Fills in sites, growing, held and late. */
+/* Fills in sites, growing, held and late, and adds to lost. */
 void sites_sum(struct totals *totals);
 
 /* For a forked child that adopts. */

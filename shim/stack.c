@@ -26,6 +26,7 @@ struct replay {
     _Atomic uintptr_t pc;
     _Atomic uintptr_t sp;
     _Atomic uintptr_t fp;
+    _Atomic bool by_fp;
     _Atomic int count;
     _Atomic site_t site;
     struct {
@@ -123,9 +124,10 @@ struct walk {
     bool by_rules; /* every step: it comes to the same each time that the words are the same */
     uintptr_t at[DEPOT_FRAMES];
     uintptr_t word[DEPOT_FRAMES];
-    uintptr_t fp_at[DEPOT_FRAMES];
+    uintptr_t fp_at[DEPOT_FRAMES]; /* 0 where no step went by it: code may keep anything there */
     uintptr_t fp[DEPOT_FRAMES];
     uintptr_t call[DEPOT_FRAMES];
+    bool by_fp; /* a step went by the caller's */
 };
 
 static bool step(struct cursor *cursor, const struct page *page, struct walk *walk)
@@ -144,12 +146,23 @@ static void unwind(struct caller caller, struct walk *walk)
 {
     struct cursor cursor = {.pc = caller.pc, .sp = caller.sp, .fp = caller.fp};
     const struct page page = {0};
+    int fp_of = 0; /* the frame whose word fp is now */
+    uintptr_t fp_at = 0;
     walk->count = 0;
     walk->by_rules = true;
+    walk->by_fp = false;
     do {
+        if (cursor.by_fp) {
+            walk->by_fp |= fp_of == 0;
+            walk->fp_at[fp_of] = fp_at;
+        }
+        if (cursor.fp_at) {
+            fp_of = walk->count;
+            fp_at = cursor.fp_at;
+        }
         walk->at[walk->count] = cursor.at;
         walk->word[walk->count] = cursor.pc;
-        walk->fp_at[walk->count] = cursor.fp_at;
+        walk->fp_at[walk->count] = 0;
         walk->fp[walk->count] = cursor.fp;
         walk->call[walk->count++] = cursor.pc - !cursor.exact;
     } while (walk->count < frames_wanted && step(&cursor, &page, walk));
@@ -207,14 +220,16 @@ static __attribute__((no_sanitize("address", "thread"))) bool holds(_Atomic uint
 
 /*
  * The words are read from the innermost on, and each only when all before it are the same. A frame
- * with the same pc, sp and fp has its caller's words at the same places, by the same rules: so what
- * is read is what the walk would read, and can be.
+ * with the same pc and sp, and the same fp where the rules go by it, has its caller's words at the
+ * same places: so what is read is what the walk would read, and can be.
  */
 static bool is_same(struct replay *replay, struct caller caller)
 {
     const int count = atomic_load_explicit(&replay->count, memory_order_relaxed);
     if (load_word(&replay->pc) != caller.pc || load_word(&replay->sp) != caller.sp ||
-        load_word(&replay->fp) != caller.fp || load(&replay->epoch) != load(&epoch))
+        (atomic_load_explicit(&replay->by_fp, memory_order_relaxed) &&
+         load_word(&replay->fp) != caller.fp) ||
+        load(&replay->epoch) != load(&epoch))
         return false;
     for (int i = 1; i < count; i++)
         if (!holds(&replay->frames[i].at, &replay->frames[i].word) ||
@@ -247,6 +262,7 @@ static void remember(struct replay *replay, struct caller caller, const struct w
     atomic_store_explicit(&replay->pc, caller.pc, memory_order_relaxed);
     atomic_store_explicit(&replay->sp, caller.sp, memory_order_relaxed);
     atomic_store_explicit(&replay->fp, caller.fp, memory_order_relaxed);
+    atomic_store_explicit(&replay->by_fp, walk->by_fp, memory_order_relaxed);
     atomic_store_explicit(&replay->epoch, since, memory_order_relaxed);
     atomic_store_explicit(&replay->count, walk->count, memory_order_relaxed);
     atomic_store_explicit(&replay->site, site, memory_order_relaxed);

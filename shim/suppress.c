@@ -91,6 +91,26 @@ struct suppression *suppress_find(struct suppressions *list, const struct leak *
     return NULL;
 }
 
+static bool could_match(const struct suppress_word *word, const struct leak *leak,
+                        const struct trace *opened)
+{
+    return word->key == KEY_FUNCTION || word->key == KEY_FILE || matches_leak(word, leak, opened);
+}
+
+bool suppress_could(const struct suppressions *list, const struct leak *leak,
+                    const struct trace *opened)
+{
+    for (int i = 0; i < list->count; i++) {
+        const struct suppression *pattern = &list->at[i];
+        int matched = 0;
+        while (matched < pattern->count && could_match(&pattern->words[matched], leak, opened))
+            matched++;
+        if (matched == pattern->count)
+            return true;
+    }
+    return false;
+}
+
 bool suppress_is_symbolic(const struct suppression *pattern)
 {
     for (int i = 0; i < pattern->count; i++)

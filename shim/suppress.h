@@ -54,6 +54,13 @@ bool suppress_read(struct suppressions *list, const char *path, char *why, size_
 /* Whether a pattern asks for a function or a file. */
 bool suppress_is_symbolic(const struct suppression *pattern);
 
+/*
+ * Whether a pattern could match a leak, were its functions and files known: it is not to be closed
+ * then. Pure.
+ */
+bool suppress_could(const struct suppressions *list, const struct leak *leak,
+                    const struct trace *opened);
+
 /* The first pattern that matches a leak, NULL when none does. Counts nothing. Pure. */
 struct suppression *suppress_find(struct suppressions *list, const struct leak *leak,
                                   const struct trace *opened);

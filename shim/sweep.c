@@ -31,12 +31,14 @@ struct batch {
 static const struct options *rules;
 static bool (*is_leaving)(void);
 
-/* True when another descriptor of the same socket was told of: one socket is one leak. */
-static bool told_by_copy(int fd, uint64_t cookie)
+/* Whether another descriptor of the same socket is open, with this flag: one socket is one leak. */
+static bool has_copy(int fd, uint64_t cookie, uint32_t flag)
 {
     for (int other = slots_next(0); other >= 0; other = slots_next(other + 1)) {
         struct slot *slot = slot_of(other);
-        if (other != fd && (slot_word(slot) & SLOT_TOLD) &&
+        const uint32_t word = slot_word(slot);
+        if (other != fd && slot_state(word) != SLOT_FREE && (word & flag) == flag &&
+            (slot_state(word) != SLOT_BURIED || flag) &&
             atomic_load_explicit(&slot->cookie, memory_order_relaxed) == (uint32_t)cookie)
             return true;
     }
@@ -52,21 +54,26 @@ static void set_due(struct slot *slot, uint32_t ms)
 static void settle(int fd, struct slot *slot, struct look *look)
 {
     const uint32_t before = slot_word(slot);
-    if ((before & SLOT_QUIET) || (!(before & SLOT_TOLD) && report_suppresses(&look->leak))) {
+    const bool copied = before & SLOT_COPIED;
+    const bool told =
+        (before & SLOT_TOLD) || (copied && has_copy(fd, look->leak.cookie, SLOT_TOLD));
+    const bool quiet = (before & SLOT_QUIET) ||
+                       (copied && has_copy(fd, look->leak.cookie, SLOT_QUIET)) ||
+                       (!told && report_suppresses(&look->leak));
+    if (quiet) {
         slot_release(slot, SLOT_LIVE, SLOT_TOLD | SLOT_QUIET);
         return;
     }
-    const int error = look->ruling.reap ? reap_bury(fd, look->leak.cookie) : 0;
-    const bool buried = look->ruling.reap && error == 0;
+    const bool reap = look->ruling.reap && !report_spares(&look->leak);
+    const int error = reap ? reap_bury(fd, look->leak.cookie) : 0;
+    const bool buried = reap && error == 0;
     if (error == EAGAIN)
         set_due(slot, SWEEP_MS);
     slot_release(slot, buried ? SLOT_BURIED : SLOT_LIVE, SLOT_TOLD);
-    const bool told =
-        (before & SLOT_TOLD) || ((before & SLOT_COPIED) && told_by_copy(fd, look->leak.cookie));
     if (!told)
-        telling_leak(&look->leak, before & SLOT_COPIED);
+        telling_leak(&look->leak, copied);
     if (buried || (error && error != EAGAIN && !told))
-        telling_reap(look, error);
+        telling_reap(look, error, copied && has_copy(fd, look->leak.cookie, 0));
 }
 
 /* The judge says when time alone could change its mind; reading and sending could do so sooner. */

@@ -54,7 +54,7 @@ void telling_leak(struct leak *leak, bool copied)
     tell(&(struct record){.type = RECORD_LEAK, .leak = *leak, .leaks = 1, .fresh = 1});
 }
 
-void telling_reap(const struct look *look, int error)
+void telling_reap(const struct look *look, int error, bool held)
 {
     tell(&(struct record){
         .type = RECORD_REAP,
@@ -62,6 +62,7 @@ void telling_reap(const struct look *look, int error)
         .leak = look->leak,
         .error = error,
         .reaped = error == 0,
+        .released = error == 0 && !held,
     });
 }
 

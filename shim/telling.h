@@ -10,9 +10,9 @@
 #include "record.h"
 
 /* A leak that was found, with the other descriptors that it has; and what became of its reap: 0 or
- * an errno. */
+ * an errno, and whether another descriptor still holds the socket. */
 void telling_leak(struct leak *leak, bool copied);
-void telling_reap(const struct look *look, int error);
+void telling_reap(const struct look *look, int error, bool held);
 
 /* What hooks have posted, and what got no line before. Stops when leaving says so. */
 void telling_posted(bool (*leaving)(void));

@@ -19,7 +19,7 @@
 #include "telling.h"
 #include "thread.h"
 
-enum { FINISH_MS = 1000, LEAVE_MS = 2000, LAST_STEPS_MS = 100 };
+enum { FINISH_MS = 1000, LEAVE_MS = 2000, LAST_STEPS_MS = 100, ANSWER_MS = 1000 };
 
 static const struct options *rules;
 
@@ -94,7 +94,7 @@ static void finish(void)
 static uint32_t sweep_or_doze(void)
 {
     uint32_t pause_ms = sweep(rules, is_leaving);
-    if (report_owes() && (pause_ms == 0 || pause_ms > SWEEP_MS))
+    if ((report_owes() || atomic_load(&asked)) && (pause_ms == 0 || pause_ms > SWEEP_MS))
         pause_ms = SWEEP_MS;
     if (pause_ms && pause_ms <= SWEEP_MS)
         return pause_ms;
@@ -105,14 +105,17 @@ static uint32_t sweep_or_doze(void)
 
 static void watch(void)
 {
+    uint64_t answered_ms = 0;
     raw2(SYS_prctl, PR_SET_NAME, (long)"closewait");
     while (!is_leaving()) {
         const uint32_t heard = atomic_load(&bell);
         atomic_store(&dozing, false);
         telling_posted(is_leaving);
         reap_tidy();
-        if (atomic_exchange(&asked, false))
+        if (clock_ms() - answered_ms >= ANSWER_MS && atomic_exchange(&asked, false)) {
+            answered_ms = clock_ms();
             telling_held(rules, is_leaving);
+        }
         if (atomic_load_explicit(&finishing, memory_order_acquire) &&
             !atomic_load_explicit(&finished, memory_order_relaxed))
             finish();

@@ -202,6 +202,23 @@ Test(retell, ends_with_a_line_what_is_too_long_for_a_text)
     cr_expect_str_eq(said, "closewait: x[1]: leak\nclosewait: x[2]: leak\n");
 }
 
+/* What a function suppresses only the command knows: nothing that it could be is closed. */
+Test(retell, closes_nothing_that_a_pattern_could_spare)
+{
+    char path[128];
+    char option[160];
+    struct program program;
+    snprintf(path, sizeof(path), "%s/patterns", folder);
+    FILE *file = fopen(path, "we");
+    fputs("function:dial4\n", file);
+    fclose(file);
+    snprintf(option, sizeof(option), "--suppress=%s", path);
+    run_leaker(&program, ARGS("--grace=50ms", "--action=close", option), ARGS("doze", "probe"));
+    cr_expect_eq(program_end(&program), 0, "%s", program.reported);
+    cr_expect_not_null(strstr(program.said, "send 1, "), "it was closed: %s", program.said);
+    cr_expect_not_null(strstr(program.reported, " 0 reaped, 1 suppressed"), "%s", program.reported);
+}
+
 Test(retell, says_once_that_reports_cannot_be_written_and_goes_on)
 {
     char command[256];
@@ -253,7 +270,7 @@ Test(retell, leaves_no_file_behind_but_for_a_process_that_goes_on)
                  0);
     cr_expect_str_eq(said, "0\n");
     shell(said, sizeof(said),
-          "TMPDIR=%s %s run sh -c 'sleep 2 & exec true' 2>&1; cat %s/*/records | wc -c", folder,
+          "TMPDIR=%s %s run sh -c 'sleep 2 & exec true' 2>&1; cat %s/*/* | wc -c", folder,
           built("closewait"), folder);
     cr_expect_not_null(
         strstr(said, "closewait run: 1 process of it goes on; what they report is in "), "%s",

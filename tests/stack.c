@@ -210,6 +210,17 @@ Test(stack, of_a_coroutine_is_read_afresh)
     }
 }
 
+/* The first and the last word that there are, and none, for code that keeps anything there. */
+Test(stack, of_a_frame_pointer_that_is_none_is_short)
+{
+    static const uintptr_t words[] = {0, 1, 8, (uintptr_t)-8, (uintptr_t)-4, (uintptr_t)-16};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        struct place places[DEPOT_FRAMES];
+        const struct caller caller = {.pc = (uintptr_t)&seen, .sp = 0, .fp = words[i]};
+        cr_expect_leq(depot_get(stack_site(caller), places), 1);
+    }
+}
+
 /* What is there is not what the rules say: garbage in every register. */
 Test(stack, of_garbage_is_short_and_no_crash)
 {
@@ -236,6 +247,7 @@ Test(stack, keeps_as_many_frames_as_asked)
     struct place places[DEPOT_FRAMES];
     for (size_t i = 0; i < sizeof(frames) / sizeof(frames[0]); i++) {
         stack_init(frames[i]);
+        stack_forget();
         inner(100);
         cr_expect_eq(depot_get(seen, places), frames[i]);
     }
