@@ -108,5 +108,5 @@ char process_state(pid_t pid)
     fclose(file);
     /* After the name, which may hold anything. */
     const char *end = read ? strrchr(line, ')') : NULL;
-    return end && end[1] == ' ' ? end[2] : 0;
+    return (char)(end && end[1] == ' ' ? end[2] : '\0');
 }

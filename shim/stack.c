@@ -26,15 +26,15 @@ struct replay {
     _Atomic uintptr_t pc;
     _Atomic uintptr_t sp;
     _Atomic uintptr_t fp;
-    _Atomic bool by_fp;
-    _Atomic int count;
-    _Atomic site_t site;
     struct {
         _Atomic uintptr_t at;
         _Atomic uintptr_t word;
         _Atomic uintptr_t fp_at;
         _Atomic uintptr_t fp;
     } frames[DEPOT_FRAMES];
+    _Atomic int count;
+    _Atomic site_t site;
+    _Atomic bool by_fp;
 };
 
 static struct replay replays[REPLAYS];

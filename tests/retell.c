@@ -186,20 +186,20 @@ Test(retell, exits_as_the_program_when_a_suppressed_leak_holds_a_port)
 Test(retell, ends_with_a_line_what_is_too_long_for_a_text)
 {
     char said[256];
-    shell(
-        said, sizeof(said),
-        "cat >%s/write.py <<'END'\n"
-        "import json, os\n"
-        "frame = {'module': 'a', 'offset': 1, 'symbol': 'f' * 500}\n"
-        "stacks = {name + '_stack': [frame] * 256 for name in ('open', 'eof', 'last')}\n"
-        "with open(os.environ['CLOSEWAIT_OPTIONS'].split('output=')[-1], 'a') as file:\n"
-        "    for pid in 1, 2:\n"
-        "        leak = {'type': 'leak', 'pid': pid, 'comm': 'x', 'fd': 3, 'count': 1}\n"
-        "        print(json.dumps(dict(leak, **stacks)), file=file)\n"
-        "END\n"
-        "%s run --output=%s/told python3 %s/write.py; grep -o '^closewait: x.[12].: leak' %s/told",
-        folder, built("closewait"), folder, folder, folder);
-    cr_expect_str_eq(said, "closewait: x[1]: leak\nclosewait: x[2]: leak\n");
+    shell(said, sizeof(said),
+          "cat >%s/write.py <<'END'\n"
+          "import json, os\n"
+          "frame = {'module': 'a', 'offset': 1, 'symbol': 'f' * 500}\n"
+          "stacks = {name + '_stack': [frame] * 256 for name in ('open', 'eof', 'last')}\n"
+          "with open(os.environ['CLOSEWAIT_OPTIONS'].split('output=')[-1], 'a') as file:\n"
+          "    for pid in 4194302, 4194303:\n"
+          "        leak = {'type': 'leak', 'pid': pid, 'comm': 'x', 'fd': 3, 'count': 1}\n"
+          "        print(json.dumps(dict(leak, **stacks)), file=file)\n"
+          "END\n"
+          "%s run --output=%s/told python3 %s/write.py; grep -o '^closewait: x.419430[23].: leak' "
+          "%s/told",
+          folder, built("closewait"), folder, folder, folder);
+    cr_expect_str_eq(said, "closewait: x[4194302]: leak\nclosewait: x[4194303]: leak\n");
 }
 
 /* What a function suppresses only the command knows: nothing that it could be is closed. */
