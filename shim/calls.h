@@ -38,6 +38,10 @@ CALL(int, accept4, (int fd, struct sockaddr *addr, socklen_t *len, int flags),
 CALL(int, bind, (int fd, const struct sockaddr *addr, socklen_t len),
      raw3(SYS_bind, fd, (long)addr, (long)len))
 CALL(int, listen, (int fd, int backlog), raw2(SYS_listen, fd, backlog))
+CALL(int, getsockopt, (int fd, int level, int name, void *value, socklen_t *len),
+     raw5(SYS_getsockopt, fd, level, name, (long)value, (long)len))
+CALL(int, setsockopt, (int fd, int level, int name, const void *value, socklen_t len),
+     raw5(SYS_setsockopt, fd, level, name, (long)value, (long)len))
 
 /* How a descriptor's number comes to mean something else. */
 CALL(int, close, (int fd), raw1(SYS_close, fd))
@@ -82,7 +86,7 @@ CALL(ssize_t, __recvfrom_chk,
      len > size ? -EFAULT
                 : raw6(SYS_recvfrom, fd, (long)buf, (long)len, flags, (long)addr, (long)addr_len))
 
-/* Where a socket was used last, for the option last. */
+/* Where a socket was used last, and what must not raise SIGPIPE before its time. */
 CALL(ssize_t, write, (int fd, const void *buf, size_t len),
      raw3(SYS_write, fd, (long)buf, (long)len))
 CALL(ssize_t, writev, (int fd, const struct iovec *iov, int n), raw3(SYS_writev, fd, (long)iov, n))
@@ -96,6 +100,10 @@ CALL(ssize_t, sendmsg, (int fd, const struct msghdr *msg, int flags),
      raw3(SYS_sendmsg, fd, (long)msg, flags))
 CALL(int, sendmmsg, (int fd, struct mmsghdr *msgs, unsigned int n, int flags),
      raw4(SYS_sendmmsg, fd, (long)msgs, (long)n, flags))
+CALL(ssize_t, sendfile, (int out, int in, off_t *at, size_t len),
+     raw4(SYS_sendfile, out, in, (long)at, (long)len))
+CALL(ssize_t, sendfile64, (int out, int in, loff_t *at, size_t len),
+     raw4(SYS_SENDFILE64, out, in, (long)at, (long)len))
 
 /* A child that adopts the table at once: one of its own vfork children must not do it first. */
 CALL(pid_t, fork, (void), late_fork())

@@ -15,6 +15,7 @@
 
 #include "number.h"
 #include "owner.h"
+#include "pipe.h"
 #include "real.h"
 #include "reap.h"
 #include "rescue.h"
@@ -93,6 +94,18 @@ int listen(int fd, int backlog)
     return ret;
 }
 
+int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+    track_option(fd, level, name);
+    return real.getsockopt(fd, level, name, value, len);
+}
+
+int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+    track_option(fd, level, name);
+    return real.setsockopt(fd, level, name, value, len);
+}
+
 int close(int fd)
 {
     const struct departure left = track_leave(fd);
@@ -107,7 +120,7 @@ int close_range(unsigned int first, unsigned int last, int flags)
     const bool left = watch_unshare(unshared);
     const bool told = track_leave_range(first, last, (unsigned int)flags);
     const int ret = real.close_range(first, last, flags);
-    track_left_range(told);
+    watch_if(track_left_range(told));
     watch_unshared(unshared, ret, left);
     return ret;
 }
@@ -116,7 +129,7 @@ void closefrom(int first)
 {
     const bool told = track_leave_range(first < 0 ? 0 : (unsigned int)first, UINT_MAX, 0);
     real.closefrom(first);
-    track_left_range(told);
+    watch_if(track_left_range(told));
 }
 
 int dup(int from)
@@ -242,7 +255,9 @@ int recvmmsg(int fd, struct mmsghdr *msgs, unsigned int n_msgs, int flags, struc
 
 ssize_t splice(int in, loff_t *in_at, int out, loff_t *out_at, size_t len, unsigned int flags)
 {
+    const struct hush hush = pipe_hush(out);
     const ssize_t n = real.splice(in, in_at, out, out_at, len, flags);
+    pipe_hushed(hush, n);
     used(in, n, caller_here());
     used(out, n, caller_here());
     if (n == 0 && len > 0)
@@ -280,21 +295,27 @@ ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t size, int flags, st
 
 ssize_t write(int fd, const void *buf, size_t len)
 {
+    const struct hush hush = pipe_hush(fd);
     const ssize_t n = real.write(fd, buf, len);
+    pipe_hushed(hush, n);
     used(fd, n, caller_here());
     return n;
 }
 
 ssize_t writev(int fd, const struct iovec *iov, int n_iov)
 {
+    const struct hush hush = pipe_hush(fd);
     const ssize_t n = real.writev(fd, iov, n_iov);
+    pipe_hushed(hush, n);
     used(fd, n, caller_here());
     return n;
 }
 
 ssize_t send(int fd, const void *buf, size_t len, int flags)
 {
+    const struct hush hush = pipe_hush(fd);
     const ssize_t n = real.send(fd, buf, len, flags);
+    pipe_hushed(hush, n);
     used(fd, n, caller_here());
     return n;
 }
@@ -302,22 +323,46 @@ ssize_t send(int fd, const void *buf, size_t len, int flags)
 ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *addr,
                socklen_t addr_len)
 {
+    const struct hush hush = pipe_hush(fd);
     const ssize_t n = real.sendto(fd, buf, len, flags, addr, addr_len);
+    pipe_hushed(hush, n);
     used(fd, n, caller_here());
     return n;
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 {
+    const struct hush hush = pipe_hush(fd);
     const ssize_t n = real.sendmsg(fd, msg, flags);
+    pipe_hushed(hush, n);
     used(fd, n, caller_here());
     return n;
 }
 
 int sendmmsg(int fd, struct mmsghdr *msgs, unsigned int n_msgs, int flags)
 {
+    const struct hush hush = pipe_hush(fd);
     const int n = real.sendmmsg(fd, msgs, n_msgs, flags);
+    pipe_hushed(hush, n);
     used(fd, n, caller_here());
+    return n;
+}
+
+ssize_t sendfile(int out, int in, off_t *at, size_t len)
+{
+    const struct hush hush = pipe_hush(out);
+    const ssize_t n = real.sendfile(out, in, at, len);
+    pipe_hushed(hush, n);
+    used(out, n, caller_here());
+    return n;
+}
+
+ssize_t sendfile64(int out, int in, loff_t *at, size_t len)
+{
+    const struct hush hush = pipe_hush(out);
+    const ssize_t n = real.sendfile64(out, in, at, len);
+    pipe_hushed(hush, n);
+    used(out, n, caller_here());
     return n;
 }
 

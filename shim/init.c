@@ -13,6 +13,8 @@
 
 #include "options.h"
 #include "owner.h"
+#include "pipe.h"
+#include "probe.h"
 #include "raw.h"
 #include "real.h"
 #include "reap.h"
@@ -101,6 +103,7 @@ static bool read_options(void)
 static void adopt(void)
 {
     slots_adopt();
+    stack_adopt();
     reap_adopt();
     record_adopt();
     report_adopt();
@@ -121,6 +124,8 @@ static bool go(void)
     watch_on(options.signal);
     watch_init(&options);
     rescue_start(&options);
+    probe_init(options.grace_ms);
+    pipe_start(options.action != ACTION_LOG);
     track_start(options.last);
     watch_if(track_inherited());
     return true;

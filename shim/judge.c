@@ -20,16 +20,35 @@ static bool queues_empty(const struct facts *facts)
     return facts->unread_bytes == 0 && facts->unsent_bytes == 0;
 }
 
+static struct ruling wait_for(enum verdict verdict, uint32_t again_ms)
+{
+    return (struct ruling){.verdict = verdict, .again_ms = again_ms};
+}
+
+/*
+ * The next read would say so. After a FIN none does: it says that the stream has ended, whatever
+ * came later (SOCK_DONE comes before sk_err in tcp_recvmsg_locked).
+ */
+static bool is_reset_unheard(const struct facts *facts, const struct history *history)
+{
+    return facts->error && !history->fin_seen;
+}
+
 static struct ruling judge_dead(const struct facts *facts, const struct history *history,
                                 const struct options *options)
 {
     const uint32_t quiet_ms = least(history->gone_ms, history->touched_ms);
     if (quiet_ms < options->grace_ms && !history->port_wanted)
-        return (struct ruling){VERDICT_WAITING, CLASS_NONE, false, options->grace_ms - quiet_ms};
-    /* A tombstone reads 0: an error that the program has yet to read would look like the end. */
-    const bool lossless = queues_empty(facts) && !facts->error;
-    return (struct ruling){VERDICT_DEAD, CLASS_RESET_IGNORED,
-                           options->action != ACTION_LOG && lossless, JUDGE_NEVER_MS};
+        return wait_for(VERDICT_WAITING, options->grace_ms - quiet_ms);
+    const bool reap = options->action != ACTION_LOG && queues_empty(facts);
+    return (struct ruling){
+        .verdict = VERDICT_DEAD,
+        .class = CLASS_RESET_IGNORED,
+        .reap = !reap                              ? REAP_NOT
+                : is_reset_unheard(facts, history) ? REAP_AS_RESET
+                                                   : REAP_AS_ENDED,
+        .again_ms = JUDGE_NEVER_MS,
+    };
 }
 
 /* The program's own bind is a better proof than time that it has no more use for the holder. */
@@ -48,13 +67,19 @@ static struct ruling judge_close_wait(const struct facts *facts, const struct hi
     const bool sent_since = sent_ms <= gone_ms || sent_ms - gone_ms <= JUDGE_ORDER_MS;
     const bool answering = facts->unsent_bytes > 0 || (sent_since && sent_ms < options->grace_ms);
     if (answering)
-        return (struct ruling){VERDICT_IN_USE, CLASS_NONE, false,
-                               sent_ms < options->grace_ms ? options->grace_ms - sent_ms
-                                                           : options->grace_ms};
+        return wait_for(VERDICT_IN_USE, sent_ms < options->grace_ms ? options->grace_ms - sent_ms
+                                                                    : options->grace_ms);
     if (quiet_ms < options->grace_ms && !history->port_wanted)
-        return (struct ruling){VERDICT_WAITING, CLASS_NONE, false, options->grace_ms - quiet_ms};
-    return (struct ruling){VERDICT_LEAKED, class_of(facts, history),
-                           wants_reaped(history, options) && queues_empty(facts), JUDGE_NEVER_MS};
+        return wait_for(VERDICT_WAITING, options->grace_ms - quiet_ms);
+    const bool lossless = queues_empty(facts);
+    const bool reap = lossless && wants_reaped(history, options);
+    return (struct ruling){
+        .verdict = VERDICT_LEAKED,
+        .class = class_of(facts, history),
+        .reap = reap ? REAP_AS_ENDED : REAP_NOT,
+        .probe = lossless && !reap && options->action == ACTION_CLOSE_DEAD,
+        .again_ms = JUDGE_NEVER_MS,
+    };
 }
 
 struct ruling judge(const struct facts *facts, const struct history *history,
@@ -64,5 +89,5 @@ struct ruling judge(const struct facts *facts, const struct history *history,
         return judge_close_wait(facts, history, options);
     if (facts->state == TCP_CLOSE && facts->handshake)
         return judge_dead(facts, history, options);
-    return (struct ruling){VERDICT_HEALTHY, CLASS_NONE, false, JUDGE_NEVER_MS};
+    return wait_for(VERDICT_HEALTHY, JUDGE_NEVER_MS);
 }

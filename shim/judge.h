@@ -30,16 +30,26 @@ enum leak_class {
 /* What the facts do not tell and we remember. Ages in ms; UINT32_MAX for never. */
 struct history {
     bool eof_read;       /* the program read the end of stream */
+    bool fin_seen;       /* it was once seen in CLOSE_WAIT */
     bool port_wanted;    /* the program asks for its port at this moment: grace is over */
     uint32_t gone_ms;    /* since the FIN, or since it was first seen in CLOSE */
     uint32_t touched_ms; /* since the program last read from it, counted from the FIN on */
 };
 
+/* Whether the action asks for it and nothing would be lost, and what the program is to meet then.
+ */
+enum reap_as {
+    REAP_NOT,
+    REAP_AS_ENDED, /* a stream that has come to its end */
+    REAP_AS_RESET, /* the same, after the error of which it has yet to hear */
+};
+
 struct ruling {
     enum verdict verdict;
     enum leak_class class; /* CLASS_NONE unless leaked or dead */
-    bool reap;             /* the action asks for it, and nothing would be lost */
-    uint32_t again_ms;     /* the earliest moment at which time alone could change the verdict */
+    enum reap_as reap;
+    bool probe;        /* the action asks for a proof that the peer is gone (probe.h) */
+    uint32_t again_ms; /* the earliest moment at which time alone could change the verdict */
 };
 
 /*

@@ -67,6 +67,7 @@ static struct history history_of(struct slot *slot, const struct facts *facts, u
         word & SLOT_EOF_READ ? clock_age_ms(get(&slot->eof_cs), now) : UINT32_MAX;
     return (struct history){
         .eof_read = word & SLOT_EOF_READ,
+        .fin_seen = word & SLOT_FIN,
         .gone_ms = clock_age_ms(get(&slot->gone_cs), now),
         .touched_ms = read_on ? 0 : eof_ms,
     };
@@ -128,6 +129,8 @@ static bool see(int fd, struct slot *slot, struct sight *sight)
         return false;
     if (peer_gone(&sight->facts) && !(get(&slot->word) & SLOT_GONE))
         note_gone(slot, &sight->facts, sight->now);
+    if (sight->facts.state == TCP_CLOSE_WAIT)
+        atomic_fetch_or_explicit(&slot->word, SLOT_FIN, memory_order_relaxed);
     sight->history = history_of(slot, &sight->facts, sight->now);
     return true;
 }

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <link.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -109,13 +110,10 @@ static bool find(uintptr_t pc, struct object *object)
     return find_at_start(pc, object);
 }
 
-bool modules_rules(uintptr_t pc, struct rules_of *rules)
+const uint8_t *modules_rules(uintptr_t pc)
 {
     struct object object;
-    if (!find(pc, &object))
-        return false;
-    *rules = (struct rules_of){.start = object.start, .end = object.end, .header = object.header};
-    return true;
+    return find(pc, &object) ? object.header : NULL;
 }
 
 /* The build id note among the notes of a segment (ld --build-id). */
@@ -139,6 +137,17 @@ static void read_id(const uint8_t *at, size_t size, struct module *module)
     }
 }
 
+/* A segment that is in the file and not in memory may have any address. */
+static bool is_loaded(const ElfW(Phdr) * headers, int count, const ElfW(Phdr) * segment)
+{
+    for (int i = 0; i < count; i++)
+        if (headers[i].p_type == PT_LOAD && segment->p_vaddr >= headers[i].p_vaddr &&
+            segment->p_filesz <= headers[i].p_filesz &&
+            segment->p_vaddr - headers[i].p_vaddr <= headers[i].p_filesz - segment->p_filesz)
+            return true;
+    return false;
+}
+
 /* By the file's own headers, which the linker puts into its first page. */
 static void read_notes(struct module *module)
 {
@@ -150,8 +159,8 @@ static void read_notes(struct module *module)
     const ElfW(Phdr) *headers = (const ElfW(Phdr) *)(module->start + file->e_phoff);
     for (int i = 0; i < file->e_phnum; i++) {
         const uintptr_t at = module->bias + headers[i].p_vaddr;
-        if (headers[i].p_type == PT_NOTE && at >= module->start && at < module->end &&
-            headers[i].p_filesz <= module->end - at)
+        if (headers[i].p_type == PT_NOTE && is_loaded(headers, file->e_phnum, &headers[i]) &&
+            at >= module->start && at < module->end && headers[i].p_filesz <= module->end - at)
             read_id((const uint8_t *)at, headers[i].p_filesz, module);
     }
 }

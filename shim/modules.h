@@ -5,7 +5,6 @@
 #ifndef CLOSEWAIT_MODULES_H
 #define CLOSEWAIT_MODULES_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 enum { MODULE_PATH_SIZE = 512, MODULE_ID_SIZE = 20 };
@@ -19,22 +18,16 @@ struct module {
     char path[MODULE_PATH_SIZE];
 };
 
-/* Where unwinding finds its rules for pc. */
-struct rules_of {
-    uintptr_t start;
-    uintptr_t end;
-    const uint8_t *header; /* .eh_frame_hdr, NULL when there is none */
-};
-
 /* Called once, by the constructor. */
 void modules_init(void);
 
 /*
- * False when pc is in no module that we can know of: code made at run time, or, where libc has no
- * _dl_find_object (musl, glibc before 2.35), a library that was loaded after the start. Any
- * thread, any signal handler: no lock, no system call.
+ * The .eh_frame_hdr of the module that pc is in. NULL when it has none, and when pc is in no module
+ * that we can know of: code made at run time, or, where libc has no _dl_find_object (musl, glibc
+ * before 2.35), a library that was loaded after the start. Any thread, any signal handler: no lock,
+ * no system call.
  */
-bool modules_rules(uintptr_t pc, struct rules_of *rules);
+const uint8_t *modules_rules(uintptr_t pc);
 
 /*
  * The number of the module that pc is in, from 1 on, remembered with its path and build id; 0 when

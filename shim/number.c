@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 
 #include "owner.h"
+#include "pipe.h"
 #include "reap.h"
 #include "rescue.h"
 #include "track.h"
@@ -106,6 +107,27 @@ static bool leaves(long nr, const long *args)
     }
 }
 
+/* The descriptor that is written to; -1 for none. */
+static int written(long nr, const long *args)
+{
+    switch (nr) {
+    case SYS_write:
+    case SYS_writev:
+    case SYS_sendto:
+    case SYS_sendmsg:
+    case SYS_sendmmsg:
+    case SYS_sendfile:
+#ifdef SYS_sendfile64
+    case SYS_sendfile64:
+#endif
+        return (int)args[0];
+    case SYS_splice:
+        return (int)args[2];
+    default:
+        return -1;
+    }
+}
+
 struct number number_before(long nr, const long *args)
 {
     unsigned long flags = 0;
@@ -117,12 +139,16 @@ struct number number_before(long nr, const long *args)
         watch_dismiss();
     if (clones(nr, args, &flags)) {
         watch_clones(flags);
-        owner_lends();
         owner_clones(flags);
         if (copies(nr, flags))
             reap_pause();
+        else
+            owner_lends();
     }
+    if (nr == SYS_getsockopt || nr == SYS_setsockopt)
+        track_option((int)args[0], (int)args[1], (int)args[2]);
     return (struct number){.before = errno,
+                           .hush = pipe_hush(written(nr, args)),
                            .left = leaves(nr, args),
                            .from = departure(nr, args),
                            .told = departs(nr, args)};
@@ -131,8 +157,9 @@ struct number number_before(long nr, const long *args)
 /* A read or write of bytes: where the socket was used last. */
 static void used_by_number(long nr, long ret, const long *args, struct caller caller)
 {
-    static const long numbers[] = {SYS_read,  SYS_readv,  SYS_recvfrom, SYS_recvmsg, SYS_recvmmsg,
-                                   SYS_write, SYS_writev, SYS_sendto,   SYS_sendmsg, SYS_sendmmsg};
+    static const long numbers[] = {SYS_read,     SYS_readv,    SYS_recvfrom, SYS_recvmsg,
+                                   SYS_recvmmsg, SYS_write,    SYS_writev,   SYS_sendto,
+                                   SYS_sendmsg,  SYS_sendmmsg, SYS_sendfile};
     if (ret <= 0 || !atomic_load_explicit(&track_last, memory_order_relaxed))
         return;
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
@@ -211,10 +238,10 @@ static bool heard(long nr, long *ret, const long *args, int before, struct calle
 bool number_after(long nr, long *ret, const long *args, struct number begun, struct caller caller)
 {
     unsigned long flags = 0;
+    pipe_hushed(begun.hush, *ret);
     const bool gone = nr == SYS_connect ? is_dissolved((const struct sockaddr *)args[1], (int)*ret)
                                         : nr == SYS_close || *ret >= 0;
-    const bool late = track_left(begun.from, gone);
-    track_left_range(begun.told);
+    const bool late = track_left(begun.from, gone) || track_left_range(begun.told);
     if (clones(nr, args, &flags)) {
         if (copies(nr, flags))
             reap_resume();

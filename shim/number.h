@@ -11,11 +11,13 @@
 #include <stdbool.h>
 
 #include "caller.h"
+#include "pipe.h"
 #include "track.h"
 
 /* What is begun before the call and ended after it. */
 struct number {
     struct departure from;
+    struct hush hush;
     bool told;  /* of a range */
     bool left;  /* the watcher is away */
     int before; /* errno */

@@ -167,8 +167,8 @@ static void add_advice(struct text *text, const struct told *told)
     text_add(text, leak->state == TCP_CLOSE_WAIT ? ") when the peer closes" : ") it");
     if (leak->class == CLASS_DATA_UNREAD)
         text_add(text, "; never closed for the program while bytes are unread\n");
-    else if (leak->error)
-        text_add(text, "; not closed for the program before it has read the error\n");
+    else if (told->action == ACTION_CLOSE_DEAD && leak->state == TCP_CLOSE_WAIT)
+        text_add(text, "; closed for the program once its peer is proven gone\n");
     else
         text_add(text, told->action == ACTION_LOG ? ", or run with action=close\n" : "\n");
     if (told->opened.count > 0 && !told->symbolized)

@@ -21,23 +21,25 @@ static long with_errno(long ret)
 
 /* i386 has second versions, for ids and offsets that grew; elsewhere the first are right. */
 #ifdef SYS_setuid32
-#define SYS_SETUID    SYS_setuid32
-#define SYS_SETGID    SYS_setgid32
-#define SYS_SETREUID  SYS_setreuid32
-#define SYS_SETREGID  SYS_setregid32
-#define SYS_SETRESUID SYS_setresuid32
-#define SYS_SETRESGID SYS_setresgid32
-#define SYS_SETGROUPS SYS_setgroups32
-#define SYS_FCNTL     SYS_fcntl64
+#define SYS_SETUID     SYS_setuid32
+#define SYS_SETGID     SYS_setgid32
+#define SYS_SETREUID   SYS_setreuid32
+#define SYS_SETREGID   SYS_setregid32
+#define SYS_SETRESUID  SYS_setresuid32
+#define SYS_SETRESGID  SYS_setresgid32
+#define SYS_SETGROUPS  SYS_setgroups32
+#define SYS_FCNTL      SYS_fcntl64
+#define SYS_SENDFILE64 SYS_sendfile64
 #else
-#define SYS_SETUID    SYS_setuid
-#define SYS_SETGID    SYS_setgid
-#define SYS_SETREUID  SYS_setreuid
-#define SYS_SETREGID  SYS_setregid
-#define SYS_SETRESUID SYS_setresuid
-#define SYS_SETRESGID SYS_setresgid
-#define SYS_SETGROUPS SYS_setgroups
-#define SYS_FCNTL     SYS_fcntl
+#define SYS_SETUID     SYS_setuid
+#define SYS_SETGID     SYS_setgid
+#define SYS_SETREUID   SYS_setreuid
+#define SYS_SETREGID   SYS_setregid
+#define SYS_SETRESUID  SYS_setresuid
+#define SYS_SETRESGID  SYS_setresgid
+#define SYS_SETGROUPS  SYS_setgroups
+#define SYS_FCNTL      SYS_fcntl
+#define SYS_SENDFILE64 SYS_sendfile
 #endif
 
 /* aarch64 has no dup2, and dup3 refuses what dup2 allows: the same descriptor twice. */

@@ -12,14 +12,7 @@
 #include "kernel.h"
 #include "raw.h"
 #include "slots.h"
-
-static int option_of(int fd, int name, int otherwise)
-{
-    int value = otherwise;
-    socklen_t len = sizeof(value);
-    raw5(SYS_getsockopt, fd, SOL_SOCKET, name, (long)&value, (long)&len);
-    return value;
-}
+#include "tombstone.h"
 
 /*
  * With SO_LINGER the last close of a connection waits until the peer has acknowledged our FIN
@@ -37,22 +30,11 @@ static void forget_linger(int fd)
     raw5(SYS_setsockopt, fd, SOL_SOCKET, SO_LINGER, (long)&linger, sizeof(linger));
 }
 
-/* Of the family and with the flags of the socket that it stands in for. */
-static long tombstone_for(int fd)
-{
-    const long flags = raw2(SYS_fcntl, fd, F_GETFL);
-    const int nonblock = flags > 0 && (flags & O_NONBLOCK) ? SOCK_NONBLOCK : 0;
-    return raw3(SYS_socket, option_of(fd, SO_DOMAIN, AF_INET),
-                SOCK_STREAM | SOCK_CLOEXEC | nonblock, 0);
-}
-
 /* How often a call that is in the way is waited for, 100 us each. */
 enum { STEADY_TURNS = 20, PATIENCE_TURNS = 1000 };
 
 static int put_down(int tomb, int fd)
 {
-    /* Says ENOTCONN and takes effect all the same (inet_shutdown sets sk_shutdown first). */
-    raw2(SYS_shutdown, tomb, SHUT_RDWR);
     forget_linger(fd);
     const long flags = raw2(SYS_fcntl, fd, F_GETFD);
     const long ret = raw3(SYS_dup3, tomb, fd, flags > 0 && (flags & FD_CLOEXEC) ? O_CLOEXEC : 0);
@@ -72,50 +54,91 @@ static bool await_steady(int fd)
 }
 
 /*
- * A number that a call under way may be about to close or replace is left to that call, with our
- * tombstone on it: what is on it a moment later we could not know. It is used for the next one.
+ * A number of ours in the program's table, and what makes sure that it still is: the cookie of a
+ * tombstone; 0 for a plug, which is a descriptor of O_PATH.
  */
-static _Atomic int stray = -1;
-static _Atomic uint64_t stray_cookie;
+struct own {
+    int fd;
+    uint64_t cookie;
+};
 
-/* Forks wait until no tombstone is made, and none is made while one forks: the child would keep a
- * descriptor that nobody there knows of. */
-static _Atomic int burying;
+static bool is_still(struct own own)
+{
+    const long flags = raw2(SYS_fcntl, own.fd, F_GETFL);
+    return own.cookie ? kernel_cookie(own.fd) == own.cookie : flags > 0 && (flags & O_PATH);
+}
+
+/*
+ * One at a time buries: the watcher, or a thread of the program's that needs a port. It is held for
+ * some system calls, with signals blocked, and nobody waits for it but a fork.
+ */
+static _Atomic bool burying;
+
+/* Forks that are under way. The child would keep a descriptor that nobody there knows of. */
 static _Atomic int forking;
 
-/* Guards the slot of a number that the kernel has just given us: what it says is out of date. */
-static struct slot *guard(int fd)
+static bool begin(void)
 {
-    slot_vacate(slot_of(fd));
-    return slot_guard(fd);
+    bool no = false;
+    if (!atomic_compare_exchange_strong(&burying, &no, true))
+        return false;
+    /* seq_cst with the fork's two: either we see that it forks, or it sees that we bury. */
+    if (atomic_load(&forking) == 0)
+        return true;
+    atomic_store(&burying, false);
+    return false;
 }
 
-static bool is_ours(int fd, uint64_t cookie)
+static void end(void)
 {
-    return cookie != 0 && kernel_cookie(fd) == cookie;
+    atomic_store(&burying, false);
 }
 
-/* Closes what was left behind, once it is quiet there. */
+/*
+ * A number that a call under way may be about to close or replace is left to that call, with what
+ * is ours on it: what is on it a moment later we could not know. It is closed when it is quiet
+ * there. One burial leaves four at the most, and there is none while there are any.
+ */
+enum { STRAYS = 4 };
+static struct own strays[STRAYS];
+static _Atomic int strays_count;
+
+static void keep(struct own own)
+{
+    const int count = reap_strays();
+    strays[count] = own;
+    atomic_store_explicit(&strays_count, count + 1, memory_order_relaxed);
+}
+
+/* False while a call may be about to change what is on that number. */
+static bool drop(struct own own)
+{
+    if (!is_still(own))
+        return true;
+    struct slot *slot = slot_guard(own.fd);
+    if (!slot)
+        return false;
+    const bool steady = await_steady(own.fd);
+    if (steady && is_still(own))
+        raw1(SYS_close, own.fd);
+    slot_release(slot, SLOT_FREE, 0);
+    return steady;
+}
+
 static void tidy(void)
 {
-    const int fd = atomic_exchange(&stray, -1);
-    const uint64_t cookie = atomic_load(&stray_cookie);
-    struct slot *slot = fd < 0 || !slot_is_steady(fd) ? NULL : slot_guard(fd);
-    if (slot && slot_is_steady(fd)) {
-        if (is_ours(fd, cookie))
-            raw1(SYS_close, fd);
-    } else if (fd >= 0) {
-        atomic_store(&stray, fd);
-    }
-    if (slot)
-        slot_release(slot, SLOT_FREE, 0);
+    int kept = 0;
+    for (int i = 0; i < reap_strays(); i++)
+        if (!drop(strays[i]))
+            strays[kept++] = strays[i];
+    atomic_store_explicit(&strays_count, kept, memory_order_relaxed);
 }
 
 /*
  * A program that has closed 0, 1 or 2 may still write to it, and gets EBADF: from a tombstone with
  * that number it would get SIGPIPE. A descriptor of O_PATH says EBADF to both read and write.
  */
-static int plug(int plugs[3])
+static int plug(struct own plugs[3])
 {
     int count = 0;
     while (count < 3) {
@@ -126,15 +149,9 @@ static int plug(int plugs[3])
             raw1(SYS_close, fd);
             break;
         }
-        plugs[count++] = (int)fd;
+        plugs[count++] = (struct own){.fd = (int)fd};
     }
     return count;
-}
-
-static bool is_plug(int fd)
-{
-    const long flags = raw2(SYS_fcntl, fd, F_GETFL);
-    return flags > 0 && (flags & O_PATH);
 }
 
 static bool has_standard_fds(void)
@@ -150,73 +167,78 @@ static bool has_standard_fds(void)
  * A program that closes a number and counts on its next open() to get the same one can miss it.
  * README names this limit.
  */
-static int bury(int fd)
+static int bury(int fd, long (*make)(int fd))
 {
-    const long tomb = tombstone_for(fd);
+    const long tomb = make(fd);
     if (raw_failed(tomb))
         return (int)-tomb;
-    const uint64_t own = kernel_cookie((int)tomb);
-    struct slot *slot = guard((int)tomb);
-    int error = EAGAIN;
-    if (slot && await_steady((int)tomb)) {
-        if (is_ours((int)tomb, own))
-            error = put_down((int)tomb, fd);
-    } else if (is_ours((int)tomb, own)) {
-        atomic_store(&stray_cookie, own);
-        atomic_store(&stray, (int)tomb);
-    }
+    const struct own own = {.fd = (int)tomb, .cookie = kernel_cookie((int)tomb)};
+    slot_vacate(slot_of(own.fd)); /* the kernel has just given us the number: out of date */
+    struct slot *slot = slot_guard(own.fd);
+    const bool steady = slot && await_steady(own.fd);
+    const bool ours = own.cookie && is_still(own);
+    const int error = steady && ours ? put_down(own.fd, fd) : EAGAIN;
+    if (ours && !steady)
+        keep(own);
     if (slot)
         slot_release(slot, SLOT_FREE, 0);
     return error;
 }
 
-static int bury_plugged(int fd)
+static int bury_plugged(int fd, long (*make)(int fd))
 {
-    int plugs[3];
+    struct own plugs[3];
     const int count = has_standard_fds() ? 0 : plug(plugs);
-    const int error = bury(fd);
+    const int error = bury(fd, make);
     for (int i = 0; i < count; i++)
-        if (is_plug(plugs[i]))
-            raw1(SYS_close, plugs[i]);
+        if (!drop(plugs[i]))
+            keep(plugs[i]);
     return error;
 }
 
-int reap_bury(int fd, uint64_t cookie)
+int reap_bury(int fd, uint64_t cookie, enum reap_as as)
 {
+    long (*const make)(int) = as == REAP_AS_RESET ? tombstone_make_reset : tombstone_make;
     int error = EAGAIN;
-    atomic_fetch_add(&burying, 1);
-    if (atomic_load(&forking) == 0) {
-        tidy();
-        if (atomic_load(&stray) < 0 && await_steady(fd))
-            error = kernel_cookie(fd) == cookie ? bury_plugged(fd) : ESTALE;
-    }
-    atomic_fetch_sub(&burying, 1);
+    if (!begin())
+        return error;
+    tidy();
+    if (reap_strays() == 0 && await_steady(fd))
+        error = kernel_cookie(fd) == cookie ? bury_plugged(fd, make) : ESTALE;
+    end();
     return error;
+}
+
+int reap_strays(void)
+{
+    return atomic_load_explicit(&strays_count, memory_order_relaxed);
 }
 
 void reap_tidy(void)
 {
-    if (atomic_load_explicit(&stray, memory_order_relaxed) < 0)
+    if (reap_strays() == 0 || !begin())
         return;
-    atomic_fetch_add(&burying, 1);
-    if (atomic_load(&forking) == 0)
-        tidy();
-    atomic_fetch_sub(&burying, 1);
+    tidy();
+    end();
 }
 
 void reap_pause(void)
 {
     atomic_fetch_add(&forking, 1);
-    for (int i = 0; i < PATIENCE_TURNS && atomic_load(&burying) > 0; i++)
+    for (int i = 0; i < PATIENCE_TURNS && atomic_load(&burying); i++)
         clock_sleep_us(100);
 }
 
+/* Not below 0: a child that has adopted counts none of its parent's. */
 void reap_resume(void)
 {
-    atomic_fetch_sub(&forking, 1);
+    int count = atomic_load(&forking);
+    while (count > 0 && !atomic_compare_exchange_weak(&forking, &count, count - 1)) {
+    }
 }
 
 void reap_adopt(void)
 {
-    atomic_store(&burying, 0);
+    atomic_store(&burying, false);
+    atomic_store(&forking, 0);
 }

@@ -6,24 +6,29 @@
 
 #include <stdint.h>
 
+#include "judge.h"
+
 /*
- * Puts a tombstone on fd, if it still is the socket with that cookie: an unconnected, shut socket
- * that reads 0, refuses to send with EPIPE and polls readable and hung up. The program's last
- * descriptor of the connection is dropped by it, which sends our FIN and frees a bound port.
+ * Puts a tombstone on fd, if it still is the socket with that cookie (tombstone.h). The program's
+ * last descriptor of the connection is dropped by it, which sends our FIN and frees a bound port.
  *
  * Only for who holds the claim of fd's slot, and was told by the judge to reap. Returns 0, or the
  * errno of what failed; fd is untouched then. ESTALE: it is another socket. EAGAIN: a call of the
- * program's is in the way, try another time.
+ * program's is in the way, or another thread that buries; try another time.
  */
-int reap_bury(int fd, uint64_t cookie);
+int reap_bury(int fd, uint64_t cookie, enum reap_as as);
 
-/* Closes a tombstone that had to stay where it was made, when there is one. The watcher's. */
+/*
+ * What of ours had to stay where it was made, since a call of the program's was in the way: how
+ * many, at most 8, and an attempt to close them. The watcher's.
+ */
+int reap_strays(void);
 void reap_tidy(void);
 
 /*
  * Around fork, and what else copies the memory: the child gets no descriptor of ours. Waits for a
- * tombstone that is being made, for some microseconds. resume in the parent and in the child, which
- * have a count each. Any thread, any signal handler.
+ * tombstone that is being made, for some microseconds. resume in the parent, and in the child
+ * before it adopts. Any thread, any signal handler.
  */
 void reap_pause(void);
 void reap_resume(void);

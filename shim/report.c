@@ -84,6 +84,12 @@ bool report_start(const struct options *options)
     return true;
 }
 
+/*
+ * What a write of ours may raise. Where no thread of ours can be started it is one of the host's
+ * that tells, with its signals blocked: what was raised is taken back before they are not.
+ */
+static const uint64_t OF_WRITING = SIGNAL_BIT(SIGPIPE) | SIGNAL_BIT(SIGXFSZ);
+
 /* A planted symbolic link is not followed (O_NOFOLLOW); a record is appended in one piece. */
 static bool write_file(const char *path, const struct text *text)
 {
@@ -96,7 +102,9 @@ static bool write_file(const char *path, const struct text *text)
     static bool torn;
     const struct iovec parts[] = {{.iov_base = "\n", .iov_len = torn},
                                   {.iov_base = text->at, .iov_len = text->len}};
+    const uint64_t pending = signals_pending();
     const long written = raw3(SYS_writev, fd, (long)parts, 2) - torn;
+    signals_take_back(OF_WRITING & ~pending);
     raw1(SYS_close, fd);
     torn = written >= 0 ? written < (long)text->len && (written > 0 || torn) : torn;
     return written == (long)text->len;
@@ -112,8 +120,12 @@ static bool write_stderr(const struct text *text)
         return false;
     stuck = raw5(SYS_ppoll, (long)&polled, 1, (long)&patience, 0, 0) != 1;
     /* Once more: the program may have put a file of its own there while we waited. */
-    return !stuck && (polled.revents & POLLOUT) && stderr_is_ours() &&
-           raw3(SYS_write, 2, (long)text->at, (long)text->len) == (long)text->len;
+    if (stuck || !(polled.revents & POLLOUT) || !stderr_is_ours())
+        return false;
+    const uint64_t pending = signals_pending();
+    const long written = raw3(SYS_write, 2, (long)text->at, (long)text->len);
+    signals_take_back(OF_WRITING & ~pending);
+    return written == (long)text->len;
 }
 
 /* Where the reports should have gone nobody will look for the reason that they did not. */
@@ -140,8 +152,6 @@ static void write_out(const struct text *text)
     tell_lost_output();
 }
 
-/* On a thread of the host's: a signal that our write raises is taken back before it is delivered.
- */
 void report_complain(const char *what)
 {
     char buffer[512];
@@ -150,14 +160,7 @@ void report_complain(const char *what)
     text_add(&text, what);
     buffer[text.len++] = '\n';
     const uint64_t mask = signals_block();
-    uint64_t ours = 1ULL << (SIGPIPE - 1) | 1ULL << (SIGXFSZ - 1);
-    uint64_t pending = 0;
-    raw2(SYS_rt_sigpending, (long)&pending, sizeof(pending));
     write_stderr(&text);
-    const struct timespec at_once = {0};
-    ours &= ~pending;
-    while (raw4(SYS_rt_sigtimedwait, (long)&ours, 0, (long)&at_once, sizeof(ours)) > 0) {
-    }
     signals_restore(mask);
 }
 
@@ -231,16 +234,6 @@ bool report_pending(struct record *record, struct told *told)
     return sites_pending(record, told);
 }
 
-bool report_owes(void)
-{
-    return sites_owe();
-}
-
-void report_released(site_t site)
-{
-    sites_released(site);
-}
-
 /* The errand that tells is one at a time: what it needs of memory is here and not on its stack. */
 static char line[LINE_SIZE];
 static struct frame frames[4][DEPOT_FRAMES];
@@ -274,6 +267,8 @@ static struct trace trace_of(site_t site, int which)
 
 bool report_suppresses(const struct leak *leak)
 {
+    if (suppressions.count == 0)
+        return false;
     const struct trace opened = trace_of(leak->opened_at, 0);
     struct suppression *pattern = suppress_find(&suppressions, leak, &opened);
     if (!pattern)
@@ -285,13 +280,10 @@ bool report_suppresses(const struct leak *leak)
 
 bool report_spares(const struct leak *leak)
 {
+    if (suppressions.count == 0)
+        return false;
     const struct trace opened = trace_of(leak->opened_at, 0);
     return suppress_could(&suppressions, leak, &opened);
-}
-
-void report_ask(void)
-{
-    sites_ask();
 }
 
 bool report_held(const struct record *record, struct told *told)

@@ -33,10 +33,6 @@ bool report_count(struct record *record, struct told *told);
 
 /* The latest leak of a site that got no line when it was counted; false when there is none. */
 bool report_pending(struct record *record, struct told *told);
-bool report_owes(void);
-
-/* A leak that was told is none any more. */
-void report_released(site_t site);
 
 /* Whether a pattern of the option suppress matches a leak; counts it for that pattern. */
 bool report_suppresses(const struct leak *leak);
@@ -45,8 +41,7 @@ bool report_suppresses(const struct leak *leak);
 bool report_spares(const struct leak *leak);
 
 /* A leak to be told because it was asked what is held; false when its site was told already since
- * report_ask. */
-void report_ask(void);
+ * sites_ask. */
 bool report_held(const struct record *record, struct told *told);
 
 /* Writes one record, in one write(2). */

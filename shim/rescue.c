@@ -15,24 +15,13 @@
 #include "stack.h"
 #include "watch.h"
 
-enum { PATIENCE_MS = 1000, FIRST_PAUSE_MS = 1, LONGEST_PAUSE_MS = 50 };
+enum { REAP_TRIES = 20, PATIENCE_MS = 1000, FIRST_PAUSE_MS = 1, LONGEST_PAUSE_MS = 50 };
 
 static const struct options *_Atomic rules;
 
 void rescue_start(const struct options *options)
 {
     atomic_store_explicit(&rules, options, memory_order_release);
-}
-
-/* The watcher may be looking at this very socket; that takes it some system calls. */
-static bool claim(struct slot *slot)
-{
-    while (!slot_claim(slot)) {
-        if (slot_state(slot_word(slot)) != SLOT_CLAIMED)
-            return false;
-        clock_sleep_ms(1);
-    }
-    return true;
 }
 
 /* One socket is one leak, however many descriptors it has. */
@@ -49,6 +38,7 @@ static void add_leak(struct record *record, const struct leak *leak, uint32_t wo
 struct holders {
     int reapable;
     int others; /* sockets that stay: while there is one, no reap lets the bind succeed */
+    int busy;   /* that the last attempt could not bury: a call was in the way */
 };
 
 static bool is_leak(const struct look *look)
@@ -80,13 +70,15 @@ static void reap(int fd, struct slot *slot, const struct options *options, struc
                  struct holders *holders)
 {
     struct look look;
-    (void)holders; /* counted already */
-    const bool buried = look_at_wanted(fd, slot, options, &look) && is_leak(&look) &&
-                        look.ruling.reap && reap_bury(fd, look.leak.cookie) == 0;
+    const bool may_go =
+        look_at_wanted(fd, slot, options, &look) && is_leak(&look) && look.ruling.reap;
+    const int error = may_go ? reap_bury(fd, look.leak.cookie, look.ruling.reap) : ESTALE;
+    const bool buried = error == 0;
+    holders->busy += error == EAGAIN;
     record->reaped += buried;
     if (buried && record->buried.count < (int)(sizeof(record->buried.at) / sizeof(int)))
         record->buried.at[record->buried.count++] = fd;
-    record->released = record->reaped;
+    record->released = record->reaped < record->leaks ? record->reaped : record->leaks;
     slot_release(slot, buried ? SLOT_BURIED : SLOT_LIVE, 0);
 }
 
@@ -104,7 +96,7 @@ static void each_holder(const struct options *options, struct record *record,
             continue;
         holders->others += state == SLOT_MADE;
         const uint64_t mask = signals_block();
-        if (claim(slot))
+        if (slot_claim_patiently(slot))
             what(fd, slot, options, record, holders);
         signals_restore(mask);
     }
@@ -140,8 +132,12 @@ int rescue_bind(int fd, const struct sockaddr *addr, socklen_t len, int before,
     record.asked_at = stack_site(caller);
     struct holders holders = {0};
     each_holder(options, &record, &holders, count);
-    if (holders.reapable > 0 && holders.others == 0)
+    holders.busy = holders.reapable > 0 && holders.others == 0;
+    for (int i = 0; i < REAP_TRIES && holders.busy > 0; i++) {
+        clock_sleep_ms(i > 0);
+        holders.busy = 0;
         each_holder(options, &record, &holders, reap);
+    }
     if (record.reaped > 0) {
         record.type = RECORD_RESCUE;
         ret = bind_patiently(fd, addr, len, &record.waited_ms);

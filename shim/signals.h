@@ -7,6 +7,7 @@
 
 #include <signal.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "raw.h"
 
@@ -22,6 +23,24 @@ static inline uint64_t signals_block(void)
 static inline void signals_restore(uint64_t before)
 {
     raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof(before));
+}
+
+/* The signals that wait, blocked, for the calling thread or the process: a bit each. */
+#define SIGNAL_BIT(number) (1ULL << ((number)-1))
+
+static inline uint64_t signals_pending(void)
+{
+    uint64_t pending = 0;
+    raw2(SYS_rt_sigpending, (long)&pending, sizeof(pending));
+    return pending;
+}
+
+/* Those of these, all of them blocked, that wait by now are as if they had never been raised. */
+static inline void signals_take_back(uint64_t which)
+{
+    const struct timespec at_once = {0};
+    while (which && raw4(SYS_rt_sigtimedwait, (long)&which, 0, (long)&at_once, sizeof(which)) > 0) {
+    }
 }
 
 #endif

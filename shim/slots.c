@@ -220,7 +220,7 @@ bool slot_connect(struct slot *slot, site_t opened_at)
 void slot_flag(struct slot *slot, uint32_t flag)
 {
     uint32_t word = slot_word(slot);
-    while ((slot_state(word) == SLOT_LIVE || slot_state(word) == SLOT_CLAIMED) && !(word & flag) &&
+    while (slot_state(word) != SLOT_FREE && slot_state(word) != SLOT_MADE && !(word & flag) &&
            !swap(slot, &word, word | flag)) {
     }
 }
@@ -232,6 +232,17 @@ bool slot_claim(struct slot *slot)
         if (swap(slot, &word, (word & ~(uint32_t)SLOT_STATE) | SLOT_CLAIMED))
             return true;
     return false;
+}
+
+bool slot_claim_patiently(struct slot *slot)
+{
+    while (!slot_claim(slot)) {
+        const uint32_t word = slot_word(slot);
+        if (slot_state(word) != SLOT_CLAIMED)
+            return false;
+        await_release(slot, word);
+    }
+    return true;
 }
 
 struct slot *slot_guard(int fd)
@@ -264,12 +275,13 @@ void slots_adopt(void)
     for (int fd = slots_next(0); fd >= 0; fd = slots_next(fd + 1)) {
         struct slot *slot = slot_of(fd);
         const uint32_t word = slot_word(slot);
-        const uint32_t live = SLOT_LIVE | how | SLOT_COPIED | (word & SLOT_EOF_READ);
+        const uint32_t live = SLOT_LIVE | how | SLOT_COPIED | (word & (SLOT_EOF_READ | SLOT_FIN));
         if (slot_state(word) == SLOT_MADE)
             continue;
         atomic_store_explicit(&slot->cookie, 0, memory_order_relaxed);
         /* Its parent's tombstones are nothing that this process would have to tell of. */
-        atomic_store_explicit(&slot->word, slot_state(word) == SLOT_BURIED ? SLOT_FREE : live,
+        atomic_store_explicit(&slot->word,
+                              slot_state(word) == SLOT_BURIED ? word | SLOT_QUIET : live,
                               memory_order_release);
     }
 }

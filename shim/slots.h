@@ -67,8 +67,12 @@ enum {
     SLOT_GONE = 1 << 7,     /* the watcher saw that the peer is gone; gone_cs says since when */
     SLOT_TOLD = 1 << 8,     /* its leak was reported */
     SLOT_COPIED = 1 << 9,   /* it was duplicated: other slots may hold the same socket */
-    SLOT_QUIET = 1 << 11,   /* with SLOT_TOLD: a pattern suppresses it, nobody is told */
     SLOT_AWAITED = 1 << 10, /* somebody sleeps on the word until the claim is released */
+    SLOT_QUIET = 1 << 11,   /* nobody is told: a pattern suppresses it, or a parent buried it */
+    SLOT_FIN = 1 << 12,     /* it was seen in CLOSE_WAIT */
+    SLOT_WRITTEN = 1 << 13, /* a tombstone: the program has written to it, and knows */
+    SLOT_KEPT_SHIFT = 16,   /* the settings of its own that a probe replaced (probe.h); 0: none */
+    SLOT_KEPT = 255 << SLOT_KEPT_SHIFT,
 };
 
 /*
@@ -136,7 +140,7 @@ struct slot *slot_publish(int fd, enum slot_state state, enum how how, site_t op
 /* MADE to LIVE: a connect that succeeded. False from elsewhere. */
 bool slot_connect(struct slot *slot, site_t opened_at);
 
-/* Sets a flag, if the slot is LIVE or CLAIMED. */
+/* Sets a flag, if the slot is LIVE, CLAIMED or BURIED. */
 void slot_flag(struct slot *slot, uint32_t flag);
 
 /*
@@ -144,6 +148,7 @@ void slot_flag(struct slot *slot, uint32_t flag);
  * the state that follows (LIVE, MADE, FREE, BURIED) and flags to set.
  */
 bool slot_claim(struct slot *slot);
+bool slot_claim_patiently(struct slot *slot); /* waits while another has it */
 void slot_release(struct slot *slot, enum slot_state next, uint32_t flags);
 
 /*

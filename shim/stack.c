@@ -132,9 +132,9 @@ struct walk {
 
 static bool step(struct cursor *cursor, const struct page *page, struct walk *walk)
 {
-    struct rules_of rules;
-    if (modules_rules(cursor->pc - !cursor->exact, &rules) && rules.header) {
-        const enum cfi_step stepped = cfi_step(cursor, rules.header, read_word, page);
+    const uint8_t *rules = modules_rules(cursor->pc - !cursor->exact);
+    if (rules) {
+        const enum cfi_step stepped = cfi_step(cursor, rules, read_word, page);
         if (stepped != CFI_UNKNOWN)
             return stepped == CFI_STEPPED;
     }
@@ -289,6 +289,19 @@ static bool has_room(uintptr_t sp)
 {
     enum { NEEDED = 3 * 1024 };
     return is_readable(sp - NEEDED);
+}
+
+void stack_adopt(void)
+{
+    for (int i = 0; i < ROOMS; i++)
+        give_back(&rooms[i]);
+    for (int i = 0; i < REPLAYS; i++) {
+        const uint32_t turn = load(&replays[i].turn);
+        if (!(turn & 1))
+            continue;
+        atomic_store_explicit(&replays[i].count, 0, memory_order_relaxed);
+        atomic_store_explicit(&replays[i].turn, turn + 1, memory_order_release);
+    }
 }
 
 site_t stack_site(struct caller caller)

@@ -20,4 +20,7 @@ site_t stack_site(struct caller caller);
 /* A library was unloaded: another may come to lie where it was. Any thread, any signal handler. */
 void stack_forget(void);
 
+/* For a forked child that adopts: what its parent's other threads were writing is nobody's now. */
+void stack_adopt(void);
+
 #endif

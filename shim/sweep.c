@@ -9,9 +9,11 @@
 
 #include "clock.h"
 #include "look.h"
+#include "probe.h"
 #include "raw.h"
 #include "reap.h"
 #include "report.h"
+#include "sites.h"
 #include "slots.h"
 #include "telling.h"
 
@@ -64,8 +66,11 @@ static void settle(int fd, struct slot *slot, struct look *look)
         slot_release(slot, SLOT_LIVE, SLOT_TOLD | SLOT_QUIET);
         return;
     }
-    const bool reap = look->ruling.reap && !report_spares(&look->leak);
-    const int error = reap ? reap_bury(fd, look->leak.cookie) : 0;
+    const bool spared = report_spares(&look->leak);
+    const bool reap = look->ruling.reap && !spared;
+    if (look->ruling.probe && !spared)
+        probe_begin(fd, slot);
+    const int error = reap ? reap_bury(fd, look->leak.cookie, look->ruling.reap) : 0;
     const bool buried = reap && error == 0;
     if (error == EAGAIN)
         set_due(slot, SWEEP_MS);
@@ -92,11 +97,13 @@ static void attend(int fd, struct slot *slot)
                             atomic_load_explicit(&slot->opened_at, memory_order_relaxed)};
     if (!look_at(fd, slot, rules, &look)) {
         if ((slot_word(slot) & (SLOT_TOLD | SLOT_QUIET)) == SLOT_TOLD)
-            report_released(look.leak.opened_at);
+            sites_released(look.leak.opened_at);
         slot_release(slot, SLOT_FREE, 0);
         return;
     }
     set_due(slot, again_ms(&look.ruling));
+    if (!look.ruling.probe)
+        probe_end(fd, slot);
     if (look.ruling.verdict == VERDICT_LEAKED || look.ruling.verdict == VERDICT_DEAD)
         settle(fd, slot, &look);
     else if (look.leak.state == TCP_CLOSE && look.ruling.verdict == VERDICT_HEALTHY)

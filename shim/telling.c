@@ -96,11 +96,11 @@ static void run_last_summary(void *unused)
 /* The first that is found of each site, as it is now; none that is in use again. */
 void telling_held(const struct options *options, bool (*leaving)(void))
 {
-    report_ask();
+    sites_ask();
     for (int fd = slots_next(0); fd >= 0 && !leaving(); fd = slots_next(fd + 1)) {
         struct slot *slot = slot_of(fd);
         struct record record = {.type = RECORD_LEAK, .leaks = 1};
-        struct look look;
+        struct look look = {0};
         struct told told;
         if ((slot_word(slot) & (SLOT_TOLD | SLOT_QUIET)) != SLOT_TOLD || !slot_claim(slot))
             continue;

@@ -14,6 +14,7 @@
 #include "clock.h"
 #include "kernel.h"
 #include "owner.h"
+#include "probe.h"
 #include "raw.h"
 #include "record.h"
 #include "signals.h"
@@ -65,11 +66,26 @@ static struct departure from(int fd)
     };
 }
 
+/* Another process may go on with the socket: its settings are to be the program's. */
+static void yield(int fd)
+{
+    if (slot_word(slot_of(fd)) & SLOT_KEPT)
+        probe_yield(fd);
+}
+
+void track_option(int fd, int level, int name)
+{
+    const enum slot_state state = state_of(fd);
+    if ((state == SLOT_LIVE || state == SLOT_CLAIMED) && probe_changes(level, name) && on())
+        probe_yield(fd);
+}
+
 struct departure track_leave(int fd)
 {
     if (!on())
         return (struct departure){.fd = -1};
     struct departure left = from(fd);
+    yield(fd);
     left.word = slot_depart(fd);
     left.counted = true;
     return left;
@@ -119,7 +135,8 @@ static void stay(struct departure left)
 /* What was told, or reaped, is closed by the program after all: the report was too early. */
 static bool is_late(uint32_t word)
 {
-    return slot_state(word) == SLOT_BURIED || (word & (SLOT_TOLD | SLOT_QUIET)) == SLOT_TOLD;
+    const bool reported = slot_state(word) == SLOT_BURIED || (word & SLOT_TOLD);
+    return reported && !(word & SLOT_QUIET);
 }
 
 /* While another descriptor of the socket is open, nothing is closed. */
@@ -171,6 +188,7 @@ bool track_leave_range(unsigned int first, unsigned int last, unsigned int flags
     for (int fd = slots_next((int)first); fd >= 0 && (unsigned int)fd <= last;
          fd = slots_next(fd + 1)) {
         struct departure left = from(fd);
+        yield(fd);
         left.word = slot_vacate(slot_of(fd));
         if (is_late(left.word))
             post_late_close(left);
@@ -178,10 +196,12 @@ bool track_leave_range(unsigned int first, unsigned int last, unsigned int flags
     return true;
 }
 
-void track_left_range(bool told)
+bool track_left_range(bool told)
 {
-    if (told)
-        slots_departed();
+    if (!told)
+        return false;
+    slots_departed();
+    return record_waits();
 }
 
 /* Before the constructor, and in a program without one of ours, nothing is tracked: no fileno. */
@@ -274,6 +294,8 @@ bool track_copy(int from, int fd)
     slot_flag(copy, SLOT_COPIED);
     if (word & SLOT_EOF_READ)
         slot_flag(copy, SLOT_EOF_READ);
+    if (word & SLOT_FIN)
+        slot_flag(copy, SLOT_FIN);
     slot_flag(original, SLOT_COPIED);
     return true;
 }

@@ -48,6 +48,9 @@ bool track_eof_each(int fd, const struct mmsghdr *msgs, int count, int flags, st
 extern _Atomic bool track_last;
 void track_used(int fd, struct caller caller);
 
+/* Before the program asks for an option of a socket, or sets it: it meets its own settings. */
+void track_option(int fd, int level, int name);
+
 /*
  * Around a call after which a number may mean something else: leave before it, left after it.
  * gone is false when the call failed and the number is what it was. left returns true when there is
@@ -71,8 +74,10 @@ bool track_left(struct departure left, bool gone);
 /* Whether a connect was to AF_UNSPEC: the socket is none of a connection any more. */
 bool is_dissolved(const struct sockaddr *addr, int ret);
 
-/* The same for close_range and closefrom. False when the kernel will refuse, or close nothing. */
+/* The same for close_range and closefrom. leave: false when the kernel will refuse, or close
+ * nothing.
+ */
 bool track_leave_range(unsigned int first, unsigned int last, unsigned int flags);
-void track_left_range(bool told);
+bool track_left_range(bool told);
 
 #endif

@@ -10,11 +10,13 @@
 
 #include "clock.h"
 #include "owner.h"
+#include "probe.h"
 #include "raw.h"
 #include "reap.h"
 #include "record.h"
 #include "report.h"
 #include "signals.h"
+#include "sites.h"
 #include "sweep.h"
 #include "telling.h"
 #include "thread.h"
@@ -85,6 +87,7 @@ static void run_retirement(void *unused)
 
 static void finish(void)
 {
+    probe_end_all();
     telling_last();
     atomic_store_explicit(&finished, 1, memory_order_release);
     wake(&finished);
@@ -94,7 +97,8 @@ static void finish(void)
 static uint32_t sweep_or_doze(void)
 {
     uint32_t pause_ms = sweep(rules, is_leaving);
-    if ((report_owes() || atomic_load(&asked)) && (pause_ms == 0 || pause_ms > SWEEP_MS))
+    const bool owes = sites_owe() || atomic_load(&asked) || reap_strays() > 0;
+    if (owes && (pause_ms == 0 || pause_ms > SWEEP_MS))
         pause_ms = SWEEP_MS;
     if (pause_ms && pause_ms <= SWEEP_MS)
         return pause_ms;
@@ -123,8 +127,10 @@ static void watch(void)
         if (!is_leaving())
             sleep_on(&bell, heard, pause_ms);
     }
-    if (atomic_load(&retiring))
+    if (atomic_load(&retiring)) {
+        probe_end_all();
         thread_apart(run_retirement, NULL);
+    }
     atomic_store(&presence, ABSENT);
 }
 

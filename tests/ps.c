@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "half_closed.h"
+#include "network.h"
 #include "support.h"
 
 enum { SAID = 256 * 1024 };
@@ -348,22 +349,12 @@ Test(ps, says_once_that_it_may_not_see_everything)
     cr_expect_not_null(strstr(said, expected), "%s", said);
 }
 
-static bool bring_loopback_up(void)
-{
-    struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
-    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    const bool up = ioctl(fd, SIOCSIFFLAGS, &request) == 0;
-    close(fd);
-    return up;
-}
-
 /* The test goes into a namespace of its own, and the command looks from that of Criterion. */
 Test(ps, sees_the_network_namespaces_of_containers)
 {
     in_port_t port = 0;
     struct stat st;
-    if (unshare(CLONE_NEWNET) != 0 || !bring_loopback_up())
-        cr_skip_test("needs the right to make a network namespace");
+    network_own(60);
     const int listener = listen_on(AF_INET, false, &port, 0);
     half_closed(listener, port, 0);
     cr_assert_eq(stat("/proc/self/ns/net", &st), 0);

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include "stack.h"
 #include "support.h"
@@ -21,6 +23,45 @@ static void start(void)
 }
 
 TestSuite(stack, .init = start);
+
+static APART site_t hook(void);
+
+static void *hammer(void *unused)
+{
+    for (;;) {
+        stack_forget(); /* so that each is a walk, in a room */
+        hook();
+    }
+    return unused;
+}
+
+/* Each generation is forked while threads of its parent are in the middle of a walk. */
+Test(stack, are_known_in_the_child_of_a_program_whose_threads_were_at_it)
+{
+    enum { GENERATIONS = 60, THREADS = 4 };
+    for (int i = 0; i < GENERATIONS; i++) {
+        pthread_t threads[THREADS];
+        int status = 0;
+        for (int j = 0; j < THREADS; j++)
+            cr_assert_eq(pthread_create(&threads[j], NULL, hammer, NULL), 0);
+        usleep(200);
+        const pid_t pid = fork();
+        if (pid == 0) {
+            stack_adopt();
+            continue;
+        }
+        cr_assert_eq(waitpid(pid, &status, 0), pid);
+        if (i == 0)
+            cr_expect_eq(status, 0);
+        else
+            _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+        return;
+    }
+    for (int i = 0; i < 100; i++)
+        if (hook() == 0)
+            _exit(1);
+    _exit(0);
+}
 
 /* Stands for a hook. */
 static APART site_t hook(void)

@@ -4,6 +4,8 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -235,6 +237,33 @@ static ssize_t by_sendmmsg(int fd)
     return sendmmsg(fd, &with, 1, 0) == 1 ? (ssize_t)with.msg_len : -1;
 }
 
+static int two_bytes(void)
+{
+    const int file = memfd_create("two bytes", 0);
+    must(write(file, "hi", 2) == 2 && lseek(file, 0, SEEK_SET) == 0);
+    return file;
+}
+
+static ssize_t by_sendfile(int fd)
+{
+    const int file = two_bytes();
+    const ssize_t n = sendfile(fd, file, NULL, 2);
+    const int kept = errno;
+    close(file);
+    errno = kept;
+    return n;
+}
+
+static ssize_t by_sendfile64(int fd)
+{
+    const int file = two_bytes();
+    const ssize_t n = sendfile64(fd, file, NULL, 2);
+    const int kept = errno;
+    close(file);
+    errno = kept;
+    return n;
+}
+
 /* What was written arrives, and with last=on it is told where it was. */
 void write_through(ssize_t (*by)(int fd))
 {
@@ -277,4 +306,14 @@ void door_sendmsg(void)
 void door_sendmmsg(void)
 {
     write_through(by_sendmmsg);
+}
+
+void door_sendfile(void)
+{
+    write_through(by_sendfile);
+}
+
+void door_sendfile64(void)
+{
+    write_through(by_sendfile64);
 }

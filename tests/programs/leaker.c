@@ -10,7 +10,12 @@
  *     accept4 accept6 accept   listen on a free port, print "port N", accept one
  *     read readv recv recvfrom recvmsg splice   once, print what was read
  *     drain              read until the end of stream
- *     send               one byte; prints the errno name when it fails
+ *     send               one byte, without SIGPIPE; prints the errno name when it fails
+ *     write writev sendmsg sendfile number   the same with it; number is by syscall()
+ *     hold_pipe          block SIGPIPE and raise it
+ *     release_pipe       unblock it
+ *     keepalive=SECONDS  SO_KEEPALIVE, with this TCP_KEEPIDLE
+ *     options            print both
  *     dup2=FD            duplicate the socket
  *     close              close it
  *     fork               go on in a child, the parent waits for it
@@ -35,13 +40,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -141,7 +150,10 @@ static void receive(const char *how)
         n = recvmsg(fd, &msg, 0);
     else
         n = receive_into_pipe();
-    printf("%s %zd\n", how, n);
+    if (n < 0)
+        printf("%s %s\n", how, strerror(errno));
+    else
+        printf("%s %zd\n", how, n);
 }
 
 static void probe(void)
@@ -159,6 +171,65 @@ static void probe(void)
     printf(", send %s", sent == 1 ? "1" : strerror(errno));
     const int named = getpeername(fd, (struct sockaddr *)&addr, &len);
     printf(", getpeername %s\n", named == 0 ? "0" : strerror(errno));
+}
+
+static ssize_t transmit_file(void)
+{
+    FILE *file = tmpfile();
+    if (!file || fputc(0, file) != 0 || fflush(file) != 0)
+        fail("tmpfile");
+    off_t from = 0;
+    const ssize_t n = sendfile(fd, fileno(file), &from, 1);
+    const int why = errno;
+    fclose(file);
+    errno = why;
+    return n;
+}
+
+static void transmit(const char *how)
+{
+    char c = 0;
+    struct iovec iov = {&c, 1};
+    const struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    ssize_t n = -1;
+    if (strcmp(how, "write") == 0)
+        n = write(fd, &c, 1);
+    else if (strcmp(how, "writev") == 0)
+        n = writev(fd, &iov, 1);
+    else if (strcmp(how, "send") == 0)
+        n = send(fd, &c, 1, MSG_NOSIGNAL);
+    else if (strcmp(how, "sendmsg") == 0)
+        n = sendmsg(fd, &msg, 0);
+    else if (strcmp(how, "sendfile") == 0)
+        n = transmit_file();
+    else
+        n = syscall(SYS_write, fd, &c, 1);
+    printf("%s %s\n", how, n == 1 ? "1" : strerror(errno));
+}
+
+static void hold_pipe(int how)
+{
+    sigset_t pipe_only;
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    sigprocmask(how, &pipe_only, NULL);
+}
+
+static void keep_alive(int seconds)
+{
+    const int on = 1;
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof(seconds));
+}
+
+static void print_options(void)
+{
+    int on = -1;
+    int idle = -1;
+    socklen_t len = sizeof(int);
+    getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, &len);
+    getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, &len);
+    printf("keepalive %d, idle %d\n", on, idle);
 }
 
 static void go_on_in_child(void)
@@ -282,8 +353,17 @@ static void take(const char *step)
     else if (strcmp(step, "drain") == 0)
         while (read(fd, &c, 1) > 0) {
         }
-    else if (strcmp(step, "send") == 0)
-        printf("send %s\n", send(fd, &c, 1, MSG_NOSIGNAL) == 1 ? "1" : strerror(errno));
+    else if (begins(step, "write") || begins(step, "send") || strcmp(step, "number") == 0)
+        transmit(step);
+    else if (strcmp(step, "hold_pipe") == 0) {
+        hold_pipe(SIG_BLOCK);
+        raise(SIGPIPE);
+    } else if (strcmp(step, "release_pipe") == 0)
+        hold_pipe(SIG_UNBLOCK);
+    else if (begins(step, "keepalive="))
+        keep_alive(port_of(step));
+    else if (strcmp(step, "options") == 0)
+        print_options();
     else if (begins(step, "dup2="))
         dup2(fd, port_of(step));
     else if (strcmp(step, "close") == 0)

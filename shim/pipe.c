@@ -1,0 +1,55 @@
+#include "pipe.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "owner.h"
+#include "signals.h"
+#include "slots.h"
+
+_Atomic bool pipe_watched;
+
+static const uint64_t sigpipe = SIGNAL_BIT(SIGPIPE);
+
+void pipe_start(bool reaps)
+{
+    atomic_store_explicit(&pipe_watched, reaps, memory_order_relaxed);
+}
+
+static bool is_fresh_tombstone(uint32_t word)
+{
+    return slot_state(word) == SLOT_BURIED && !(word & SLOT_WRITTEN);
+}
+
+/* One whose peer is gone may be buried between this look and the write. */
+static bool may_meet_one(uint32_t word)
+{
+    const enum slot_state state = slot_state(word);
+    return is_fresh_tombstone(word) ||
+           ((state == SLOT_LIVE || state == SLOT_CLAIMED) && (word & SLOT_GONE));
+}
+
+struct hush pipe_hush(int fd)
+{
+    struct hush hush = {.fd = fd};
+    if (!atomic_load_explicit(&pipe_watched, memory_order_relaxed) ||
+        !may_meet_one(slot_word(slot_of(fd))) || !owner_here())
+        return hush;
+    hush.on = true;
+    raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&sigpipe, (long)&hush.mask, sizeof(sigpipe));
+    hush.pending = signals_pending() & sigpipe;
+    return hush;
+}
+
+void pipe_hushed(struct hush hush, ssize_t written)
+{
+    if (!hush.on)
+        return;
+    struct slot *slot = slot_of(hush.fd);
+    if (written < 0 && errno == EPIPE && is_fresh_tombstone(slot_word(slot))) {
+        slot_flag(slot, SLOT_WRITTEN);
+        if (!hush.pending)
+            signals_take_back(sigpipe);
+    }
+    signals_restore(hush.mask);
+}
