@@ -50,7 +50,7 @@ SYMBOL_LIBS := -ldw -lelf -liberty
 # The tests look at all of the shim from within but for the hooks and the boot, which would make
 # the tests themselves a program under the shim.
 UNIT_OBJ    := $(filter-out $(BUILD)/shim/hooks.o $(BUILD)/shim/init.o,$(SHIM_OBJ))
-TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors manners flood caller-O0 caller-O2 caller-omit caller-frame thrower plugin.so storm leaker leaker-musl leaker-static \
+TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors inline manners flood caller-O0 caller-O2 caller-omit caller-frame thrower plugin.so storm leaker leaker-musl leaker-static \
 	leaker-musl-static leaker-fortified leaker-lfs leaker-tsan names names-musl early.so places places-O0 \
 	places-cxx places-cxx-O0 find)
 
@@ -115,6 +115,9 @@ $(BUILD)/tests/leaker-musl-static: tests/programs/leaker.c
 	musl-gcc -std=gnu11 $(WARNINGS) -O2 -static -o $@ $<
 
 $(BUILD)/tests/manners: $(BUILD)/tests/programs/manners.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
+
+$(BUILD)/tests/inline: $(BUILD)/tests/programs/inline.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
 
 $(BUILD)/tests/flood: $(BUILD)/tests/programs/flood.o

@@ -21,6 +21,7 @@
 #include "record.h"
 #include "report.h"
 #include "rescue.h"
+#include "scan.h"
 #include "slots.h"
 #include "stack.h"
 #include "text.h"
@@ -128,6 +129,7 @@ static bool go(void)
     pipe_start(options.action != ACTION_LOG);
     track_start(options.last);
     watch_if(track_inherited());
+    watch_if(scan_init(options.scan));
     return true;
 }
 

@@ -25,11 +25,8 @@ const char *const names_class[] = {
 };
 
 const char *const names_how[] = {
-    [HOW_CONNECT] = "connect",
-    [HOW_ACCEPT] = "accept",
-    [HOW_INHERITED] = "inherited",
-    [HOW_RECEIVED] = "received",
-    NULL,
+    [HOW_CONNECT] = "connect",   [HOW_ACCEPT] = "accept", [HOW_INHERITED] = "inherited",
+    [HOW_RECEIVED] = "received", [HOW_FOUND] = "found",   NULL,
 };
 
 const char *const names_why[] = {

@@ -11,6 +11,8 @@
 
 enum action { ACTION_LOG, ACTION_CLOSE_DEAD, ACTION_CLOSE };
 
+enum scan { SCAN_AUTO, SCAN_ON, SCAN_OFF };
+
 enum format { FORMAT_TEXT, FORMAT_JSON };
 
 enum { OPTIONS_PATH_SIZE = 4096 };
@@ -19,8 +21,9 @@ struct options {
     enum action action;
     uint32_t grace_ms;
     enum format format;
-    int stack;                      /* frames kept, 0 to 64 */
-    bool last;                      /* also keep where a socket was last read or written */
+    int stack; /* frames kept, 0 to 64 */
+    bool last; /* also keep where a socket was last read or written */
+    enum scan scan;
     int signal;                     /* on which to report what is held; 0: none */
     char output[OPTIONS_PATH_SIZE]; /* an absolute path with its %p and %%, "" for standard error */
     char suppress[OPTIONS_PATH_SIZE]; /* an absolute path, or "" */

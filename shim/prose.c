@@ -1,5 +1,6 @@
 #include "prose.h"
 
+#include <errno.h>
 #include <netinet/tcp.h>
 #include <string.h>
 
@@ -142,6 +143,7 @@ static void add_origin(struct text *text, const struct told *told)
         [HOW_ACCEPT] = "opened by accept ",
         [HOW_INHERITED] = "inherited over fork, or over exec without FD_CLOEXEC; first seen ",
         [HOW_RECEIVED] = "received from another process (SCM_RIGHTS) ",
+        [HOW_FOUND] = "opened by no call that closewait can see, so without a stack; found ",
     };
     const struct leak *leak = &told->record->leak;
     text_add(text, "    ");
@@ -248,7 +250,10 @@ static void add_reap(struct text *text, const struct told *told)
     text_add(text, record->why == WHY_DEAD ? "  dead for " : "  leaked for ");
     text_add_duration(text, record->leak.gone_ms);
     text_add(text, ": ");
-    if (record->error) {
+    if (record->error == EPERM) {
+        text_add(text, "could not be closed: the program could not be stopped for it; a tracer is "
+                       "there, or tracing is not allowed");
+    } else if (record->error) {
         text_add(text, "could not be closed (errno ");
         text_add_uint(text, (uint64_t)record->error);
         text_add(text, ")");

@@ -173,7 +173,10 @@ static int bury(int fd, long (*make)(int fd))
     if (raw_failed(tomb))
         return (int)-tomb;
     const struct own own = {.fd = (int)tomb, .cookie = kernel_cookie((int)tomb)};
-    slot_vacate(slot_of(own.fd)); /* the kernel has just given us the number: out of date */
+    /* The kernel has just given us the number: out of date. Claimed, it could wait for a thread
+     * that is frozen. */
+    if (slot_state(slot_word(slot_of(own.fd))) != SLOT_CLAIMED)
+        slot_vacate(slot_of(own.fd));
     struct slot *slot = slot_guard(own.fd);
     const bool steady = slot && await_steady(own.fd);
     const bool ours = own.cookie && is_still(own);

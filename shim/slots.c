@@ -255,6 +255,15 @@ struct slot *slot_guard(int fd)
     return NULL;
 }
 
+void slot_found(int fd)
+{
+    struct slot *slot = slot_guard(fd);
+    if (!slot)
+        return;
+    forget(slot, 0);
+    slot_release(slot, SLOT_LIVE, (uint32_t)HOW_FOUND << SLOT_HOW_SHIFT | SLOT_COPIED);
+}
+
 void slot_release(struct slot *slot, enum slot_state next, uint32_t flags)
 {
     uint32_t word = slot_word(slot);

@@ -56,7 +56,7 @@
 
 enum slot_state { SLOT_FREE, SLOT_MADE, SLOT_LIVE, SLOT_CLAIMED, SLOT_BURIED };
 
-enum how { HOW_CONNECT, HOW_ACCEPT, HOW_INHERITED, HOW_RECEIVED };
+enum how { HOW_CONNECT, HOW_ACCEPT, HOW_INHERITED, HOW_RECEIVED, HOW_FOUND };
 
 /* Besides the state, in a slot's word. */
 enum {
@@ -136,6 +136,9 @@ bool slot_is_steady(int fd);
  * nobody saw. To MADE or LIVE. NULL when there is no memory: it goes untracked.
  */
 struct slot *slot_publish(int fd, enum slot_state state, enum how how, site_t opened_at);
+
+/* FREE to LIVE: a connection that no hook saw. The caller has all signals blocked. */
+void slot_found(int fd);
 
 /* MADE to LIVE: a connect that succeeded. False from elsewhere. */
 bool slot_connect(struct slot *slot, site_t opened_at);

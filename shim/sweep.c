@@ -8,11 +8,13 @@
 #include <stddef.h>
 
 #include "clock.h"
+#include "freeze.h"
 #include "look.h"
 #include "probe.h"
 #include "raw.h"
 #include "reap.h"
 #include "report.h"
+#include "scan.h"
 #include "sites.h"
 #include "slots.h"
 #include "telling.h"
@@ -52,6 +54,19 @@ static void set_due(struct slot *slot, uint32_t ms)
     atomic_store_explicit(&slot->due_cs, clock_cs(clock_ms() + ms + 9), memory_order_relaxed);
 }
 
+/* Where no hook tells of a close, the program is stopped for as long as it takes. */
+static int bury(int fd, const struct look *look)
+{
+    if (!scan_is_on())
+        return reap_bury(fd, look->leak.cookie, look->ruling.reap);
+    const int frozen = freeze_begin();
+    if (frozen != 0)
+        return frozen;
+    const int error = reap_bury(fd, look->leak.cookie, look->ruling.reap);
+    freeze_end();
+    return error;
+}
+
 /* What is told again is what was not told before: a failed reap is tried again and told once. */
 static void settle(int fd, struct slot *slot, struct look *look)
 {
@@ -70,7 +85,7 @@ static void settle(int fd, struct slot *slot, struct look *look)
     const bool reap = look->ruling.reap && !spared;
     if (look->ruling.probe && !spared)
         probe_begin(fd, slot);
-    const int error = reap ? reap_bury(fd, look->leak.cookie, look->ruling.reap) : 0;
+    const int error = reap ? bury(fd, look) : 0;
     const bool buried = reap && error == 0;
     if (error == EAGAIN)
         set_due(slot, SWEEP_MS);
@@ -158,7 +173,7 @@ uint32_t sweep(const struct options *options, bool (*leaving)(void))
     rules = options;
     is_leaving = leaving;
     struct batch batch = {.count = 0};
-    uint32_t pause_ms = 0;
+    uint32_t pause_ms = scan_if_due();
     for (int fd = slots_next(0); fd >= 0 && !is_leaving(); fd = slots_next(fd + 1)) {
         struct slot *slot = slot_of(fd);
         const uint32_t word = slot_word(slot);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 #include "clock.h"
 #include "raw.h"
@@ -16,7 +17,7 @@
 /* A guard page, the stack, and one page that stands for the thread's static TLS block. */
 enum { PAGE = 4096, STACK_SIZE = 64 * 1024, MAP_SIZE = PAGE + STACK_SIZE + PAGE };
 
-/* Two places: the watcher's, and that of its errands. */
+/* Three places: the watcher's, that of its errands, and that of the process beside. */
 struct place {
     char *map;
     int tid; /* of the thread that was started last */
@@ -24,6 +25,8 @@ struct place {
 
 static struct place watcher;
 static struct place apart;
+static struct place beside;
+static void (*run_in_it)(void);
 
 static struct {
     void (*what)(void *);
@@ -135,10 +138,13 @@ static long clone_thread(unsigned long flags, const char *stack_end, const char 
 #endif
 }
 
-static bool start(struct place *place, void (*run)(void))
+enum {
+    OF_PROCESS = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SETTLS | CLONE_PARENT_SETTID,
+    OF_THREAD = OF_PROCESS | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM,
+};
+
+static bool start(struct place *place, unsigned long flags, void (*run)(void))
 {
-    const unsigned long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
-                                CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID;
     if (!make_map(place))
         return false;
     char *stack_end = place->map + PAGE + STACK_SIZE;
@@ -153,7 +159,7 @@ static bool start(struct place *place, void (*run)(void))
 
 bool thread_start(void (*run)(void))
 {
-    return start(&watcher, run);
+    return start(&watcher, OF_THREAD, run);
 }
 
 /*
@@ -191,15 +197,21 @@ int thread_id(void)
  * 0, 1 and 2 alone, and no socket of the program's is held by it for a moment. Before Linux 5.9
  * the errand has the program's table, as every thread.
  */
+static bool take_own_table(void)
+{
+    if (raw3(SYS_close_range, 3, (long)UINT32_MAX, CLOSE_RANGE_UNSHARE) != 0)
+        return false;
+    raw1(SYS_close, 0);
+    raw1(SYS_close, 1);
+    return true;
+}
+
 static void run_errand(void)
 {
     /* memcheck does not mark the first large frame of a stack that is new to it: this is it. */
     char first_frame[1024];
     __asm__ volatile("" : : "r"(first_frame) : "memory");
-    if (raw3(SYS_close_range, 3, (long)UINT32_MAX, CLOSE_RANGE_UNSHARE) == 0) {
-        raw1(SYS_close, 0);
-        raw1(SYS_close, 1);
-    }
+    take_own_table();
     errand.what(errand.with);
 }
 
@@ -207,7 +219,7 @@ void thread_apart(void (*what)(void *), void *with)
 {
     errand.what = what;
     errand.with = with;
-    if (!start(&apart, run_errand)) {
+    if (!start(&apart, OF_THREAD, run_errand)) {
         what(with);
         return;
     }
@@ -216,6 +228,29 @@ void thread_apart(void (*what)(void *), void *with)
     /* A fresh stack each time: memcheck takes a used one for freed. Errands are rare. */
     raw_map_at(apart.map + PAGE, MAP_SIZE - PAGE, PROT_READ | PROT_WRITE,
                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK | MAP_FIXED);
+}
+
+static void run_beside(void)
+{
+    if (take_own_table())
+        run_in_it();
+}
+
+bool thread_beside(void (*what)(void))
+{
+    run_in_it = what;
+    return start(&beside, OF_PROCESS, run_beside);
+}
+
+bool thread_beside_lives(void)
+{
+    return raw4(SYS_wait4, beside.tid, 0, __WALL | WNOHANG, 0) == 0;
+}
+
+void thread_beside_await(void)
+{
+    while (raw4(SYS_wait4, beside.tid, 0, __WALL, 0) == -EINTR) {
+    }
 }
 
 void thread_adopt(void)

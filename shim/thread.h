@@ -37,6 +37,15 @@ int thread_id(void);
  */
 void thread_apart(void (*what)(void *), void *with);
 
+/*
+ * Starts what in a process of its own that shares our memory and no descriptor: it can trace this
+ * one. False when the kernel says no. lives until it has ended; await waits for that, and takes it
+ * from the program's children, where only __WALL shows it (wait(2)). The watcher's.
+ */
+bool thread_beside(void (*what)(void));
+bool thread_beside_lives(void);
+void thread_beside_await(void);
+
 /* For a forked child: its parent's thread is none of its own. */
 void thread_adopt(void);
 

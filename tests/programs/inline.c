@@ -1,0 +1,24 @@
+/*
+ * A program whose system calls are its own, as Go's are: no hook hears of its socket.
+ *
+ *     inline PORT    connects to that port of the loopback address, and ends with standard input
+ */
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "raw.h"
+
+int main(int argc, char **argv)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET};
+    char c;
+    addr.sin_port = htons((in_port_t)(argc > 1 ? strtol(argv[1], NULL, 10) : 0));
+    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const long fd = raw3(SYS_socket, AF_INET, SOCK_STREAM, 0);
+    if (raw3(SYS_connect, fd, (long)&addr, sizeof(addr)) != 0)
+        return 1;
+    while (raw3(SYS_read, 0, (long)&c, 1) == 1) {
+    }
+    return 0;
+}

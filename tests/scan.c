@@ -1,0 +1,174 @@
+/*
+ * Sockets that no hook saw: found by their numbers, and reaped while the program stands still.
+ */
+#define _GNU_SOURCE
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "freeze.h"
+#include "raw.h"
+#include "support.h"
+#include "thread.h"
+
+static int start_inline(struct program *program, const char *options)
+{
+    in_port_t port = 0;
+    char text[16];
+    const int listener = peer_listen(AF_INET, &port);
+    snprintf(text, sizeof(text), "%d", port);
+    program_start(program, options, ARGS(built("tests/inline"), text));
+    const int peer = accept(listener, NULL, NULL);
+    cr_assert_geq(peer, 0);
+    close(listener);
+    return peer;
+}
+
+Test(scan, finds_a_socket_that_no_hook_saw_and_reaps_it)
+{
+    struct program program;
+    const int peer = start_inline(&program, "scan=on,action=close,grace=200ms");
+    shutdown(peer, SHUT_WR);
+    program_must_report(&program, ": leak: fd 3 ");
+    program_must_report(&program, "opened by no call that closewait can see");
+    program_must_report(&program, ": reap: fd 3 ");
+    char c;
+    cr_expect_eq(read(peer, &c, 1), 0, "the FIN of the reaped socket");
+    cr_expect_eq(program_end(&program), 0);
+    close(peer);
+}
+
+Test(scan, leaves_a_program_of_libcs_alone_unless_it_is_asked_for)
+{
+    struct program program;
+    const int peer = start_inline(&program, "action=close,grace=1ms");
+    close(peer);
+    char said[4096];
+    shell(said, sizeof(said), "ls /proc/%d/task | wc -l", (int)program.pid);
+    cr_expect_str_eq(said, "1\n");
+    cr_expect_eq(program_end(&program), 0);
+    cr_expect_str_empty(program.reported);
+}
+
+/* Its tracer holds every thread of it already: nobody else can stop them. */
+Test(scan, reaps_nothing_while_the_program_is_traced_and_says_so)
+{
+    struct program program;
+    const int peer = start_inline(&program, "scan=on,action=close,grace=300ms");
+    cr_assert_eq(ptrace(PTRACE_SEIZE, program.pid, 0, 0), 0);
+    shutdown(peer, SHUT_WR);
+    program_must_report(&program, "could not be closed: the program could not be stopped for it");
+    ptrace(PTRACE_INTERRUPT, program.pid, 0, 0);
+    waitpid(program.pid, NULL, __WALL);
+    ptrace(PTRACE_DETACH, program.pid, 0, 0);
+    program_must_report(&program, "closed, and the connection is gone");
+    cr_expect_eq(program_end(&program), 0);
+    close(peer);
+}
+
+static _Atomic unsigned long turns[4];
+static _Atomic bool stop;
+
+static void *spin(void *turn)
+{
+    while (!atomic_load(&stop))
+        atomic_fetch_add((_Atomic unsigned long *)turn, 1);
+    return NULL;
+}
+
+static void *end_at_once(void *unused)
+{
+    return unused;
+}
+
+/* Threads come and go all the time. */
+static void *breed(void *unused)
+{
+    while (!atomic_load(&stop)) {
+        pthread_t child;
+        if (pthread_create(&child, NULL, end_at_once, NULL) == 0)
+            pthread_join(child, NULL);
+    }
+    return unused;
+}
+
+static unsigned long sum(void)
+{
+    unsigned long all = 0;
+    for (int i = 0; i < 4; i++)
+        all += atomic_load(&turns[i]);
+    return all;
+}
+
+/* What the watcher of a test does: its thread is the one that is not stopped. */
+static _Atomic int frozen_times;
+static _Atomic int moved;
+static _Atomic int refused;
+static _Atomic bool over;
+
+static void freeze_often(void)
+{
+    for (int i = 0; i < 200; i++) {
+        const int error = freeze_begin();
+        if (error) {
+            refused += error != EAGAIN;
+            continue;
+        }
+        frozen_times++;
+        const unsigned long before = sum();
+        const struct timespec pause = {.tv_nsec = 200000};
+        raw2(SYS_nanosleep, (long)&pause, 0);
+        moved += sum() != before;
+        freeze_end();
+    }
+    atomic_store(&over, true);
+}
+
+static bool is_over(const void *unused)
+{
+    (void)unused;
+    return atomic_load(&over);
+}
+
+static _Atomic unsigned long handled;
+
+static void count_signal(int number)
+{
+    (void)number;
+    handled++;
+}
+
+Test(scan, stands_still_whatever_its_threads_do)
+{
+    pthread_t threads[6];
+    signal(SIGUSR1, count_signal);
+    for (int i = 0; i < 4; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, spin, &turns[i]), 0);
+    for (int i = 4; i < 6; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, breed, NULL), 0);
+    cr_assert(thread_start(freeze_often));
+    unsigned long sent = 0;
+    while (!atomic_load(&over)) { /* bounded by the 200 rounds */
+        const unsigned long before = handled;
+        sent += pthread_kill(pthread_self(), SIGUSR1) == 0;
+        cr_assert_eq(handled, before + 1, "a signal is delivered once, frozen or not");
+        usleep(50);
+    }
+    cr_expect(eventually(is_over, NULL));
+    atomic_store(&stop, true);
+    for (int i = 0; i < 6; i++)
+        pthread_join(threads[i], NULL);
+    cr_expect_eq(moved, 0, "%d of %d times", moved, frozen_times);
+    cr_expect_eq(refused, 0);
+    cr_expect_gt(frozen_times, 100, "%d", frozen_times);
+    cr_expect_eq(handled, sent);
+    cr_expect_eq(waitpid(-1, NULL, __WALL | WNOHANG), -1, "no child is left behind");
+}
