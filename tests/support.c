@@ -159,6 +159,17 @@ void program_must_report_times(struct program *program, const char *text, int co
     await_text(program, program->reported, text, count);
 }
 
+/* No more than one answer a second comes, and none where there is nothing to tell. */
+void program_must_sum(struct program *program, const char *summary)
+{
+    const uint64_t start = now_ms();
+    while (!strstr(program->reported, summary)) {
+        cr_assert(now_ms() - start < PATIENCE_MS, "never '%s': %s", summary, program->reported);
+        kill(program->pid, SIGUSR2);
+        listen_to(program, 100);
+    }
+}
+
 void program_go_on(struct program *program)
 {
     /* It may have ended by itself. */

@@ -33,6 +33,9 @@ void program_must_say(struct program *program, const char *text);
 void program_must_report(struct program *program, const char *text);
 void program_must_report_times(struct program *program, const char *text, int count);
 
+/* Asks by SIGUSR2, the program's option signal, for its summary until it says so. */
+void program_must_sum(struct program *program, const char *summary);
+
 /* Lets a step "wait" go on. */
 void program_go_on(struct program *program);
 

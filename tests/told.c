@@ -49,17 +49,6 @@ static const char *file_with(const char *text)
     return path;
 }
 
-/* Asks for the summary until it says so. */
-static void program_must_sum(struct program *program, const char *summary)
-{
-    for (int i = 0; i < 100 && !strstr(program->reported, summary); i++) {
-        kill(program->pid, SIGUSR2);
-        program_must_report_times(program, ": summary: ", i + 1);
-        poll(NULL, 0, 50);
-    }
-    cr_assert_not_null(strstr(program->reported, summary), "%s", program->reported);
-}
-
 /* 7, 2 and 1 of 10 come from three places; the 1st, 2nd, 4th, ... of each are told. */
 Test(told, are_groups_by_call_site_with_counts_that_double)
 {
