@@ -99,15 +99,16 @@ void telling_held(const struct options *options, bool (*leaving)(void))
     sites_ask();
     for (int fd = slots_next(0); fd >= 0 && !leaving(); fd = slots_next(fd + 1)) {
         struct slot *slot = slot_of(fd);
-        struct record record = {.type = RECORD_LEAK, .leaks = 1};
         struct look look = {0};
         struct told told;
         if ((slot_word(slot) & (SLOT_TOLD | SLOT_QUIET)) != SLOT_TOLD || !slot_claim(slot))
             continue;
         const bool leaks = look_at(fd, slot, options, &look) && look.ruling.class != CLASS_NONE;
         slot_release(slot, SLOT_LIVE, 0);
-        record.leak = look.leak;
-        if (leaks && report_held(&record, &told))
+        if (!leaks)
+            continue;
+        const struct record record = {.type = RECORD_LEAK, .leaks = 1, .leak = look.leak};
+        if (report_held(&record, &told))
             thread_apart(run_report_tell, &told);
     }
     thread_apart(run_summary, NULL);

@@ -278,6 +278,12 @@ static void feed(int fd, int lines)
     cr_assert_eq(fclose(to), 0);
 }
 
+/* For more: all that it has got is counted. */
+static bool is_waiting(const void *pid)
+{
+    return process_state(*(const pid_t *)pid) == 'S';
+}
+
 static bool is_drained(const void *pipe)
 {
     int waiting = -1;
@@ -298,7 +304,7 @@ static long peak_with(int lines, const char *peers, const char *total)
     program_start(&program, NULL, ARGS(built("closewait"), "report"));
     feed(program.in, lines);
     cr_expect(eventually(is_drained, &program.in));
-    usleep(100000);
+    cr_expect(eventually(is_waiting, &program.pid));
     const long peak = peak_of(program.pid);
     cr_expect_eq(program_end(&program), 0);
     cr_expect_eq(times(program.said, "site "), 3, "%s", program.said);

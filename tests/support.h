@@ -33,6 +33,9 @@ void program_must_say(struct program *program, const char *text);
 void program_must_report(struct program *program, const char *text);
 void program_must_report_times(struct program *program, const char *text, int count);
 
+/* Asks by SIGUSR2, the program's option signal, for its summary until it says so. */
+void program_must_sum(struct program *program, const char *summary);
+
 /* Lets a step "wait" go on. */
 void program_go_on(struct program *program);
 
@@ -44,6 +47,15 @@ int times(const char *where, const char *text);
 
 /* A loopback listener on a free port, of the test's own. */
 int peer_listen(int family, in_port_t *port);
+
+/* The peer's end of the connection that the program makes in a step, once it has said so. */
+int meet(int listener, struct program *program, const char *made);
+
+/* Closes it, and returns when the program's end has got the FIN. */
+void peer_hang_up(int peer);
+
+/* Waits until the kernel keeps a port in TIME_WAIT. */
+void await_time_wait(in_port_t port);
 
 /* A port that nobody has at this moment. */
 in_port_t free_port(void);
@@ -61,5 +73,8 @@ int shell(char *said, size_t size, const char *format, ...) __attribute__((forma
 bool eventually(bool (*holds)(const void *), const void *argument);
 
 uint64_t now_ms(void);
+
+/* The state of a process as proc(5) has it: 'T' is stopped, 'S' sleeps; 0 when there is none. */
+char process_state(pid_t pid);
 
 #endif
