@@ -4,9 +4,10 @@
  * A slot's word holds its state, which is moved by compare-and-swap only:
  *
  *     FREE     the number is nothing of ours
- *     MADE     a TCP socket without a connection: the watcher passes by
+ *     MADE     a TCP socket without a connection: the watcher passes by, unless it listens
  *     LIVE     a connection, within the watcher's reach
- *     CLAIMED  a watcher or a rescuer is looking at it, for a few system calls that do not block
+ *     CLAIMED  a watcher or a rescuer is looking at it, for a few system calls that do not block;
+ *              a listener, which only the watcher looks at, goes back to MADE
  *     BURIED   a tombstone of ours lies on the number
  *
  *          slot_publish       slot_connect          slot_claim
@@ -69,6 +70,7 @@ enum {
     SLOT_COPIED = 1 << 9,   /* it was duplicated: other slots may hold the same socket */
     SLOT_QUIET = 1 << 11,   /* with SLOT_TOLD: a pattern suppresses it, nobody is told */
     SLOT_AWAITED = 1 << 10, /* somebody sleeps on the word until the claim is released */
+    SLOT_LISTENS = 1 << 13, /* in MADE: a listening socket, whose accept queue is looked at */
 };
 
 /*
@@ -77,6 +79,10 @@ enum {
  * eof_cs and the sites are written by hooks; cookie, opened_cs, gone_cs, unread_bytes and due_cs by
  * who holds the claim, when the watcher first sees the slot: a hook does not ask for the time.
  * Times are clock_cs().
+ *
+ * Of a listener (SLOT_LISTENS) opened_at is where listen was called, cookie and due_cs are what
+ * they are, gone_cs is since when its accept queue is seen to hold connections with nobody
+ * accepting, 0 for not: accept stores that. opened_cs is when that was told last, 0 for never.
  */
 struct slot {
     _Atomic uint32_t word;
@@ -95,6 +101,14 @@ _Static_assert(sizeof(struct slot) == 32, "design section 6: 32 bytes a slot");
 static inline enum slot_state slot_state(uint32_t word)
 {
     return (enum slot_state)(word & SLOT_STATE);
+}
+
+/* The same, as it is again when a claim is released and nothing was changed. */
+static inline enum slot_state slot_unclaimed(uint32_t word)
+{
+    if (slot_state(word) != SLOT_CLAIMED)
+        return slot_state(word);
+    return word & SLOT_LISTENS ? SLOT_MADE : SLOT_LIVE;
 }
 
 static inline enum how slot_how(uint32_t word)
@@ -136,6 +150,12 @@ struct slot *slot_publish(int fd, enum slot_state state, enum how how, site_t op
 /* MADE to LIVE: a connect that succeeded. False from elsewhere. */
 bool slot_connect(struct slot *slot, site_t opened_at);
 
+/*
+ * Of a slot that is MADE: its socket listens, since now at the latest, and somebody must be
+ * watching. Nothing is changed when that was known. False from elsewhere.
+ */
+bool slot_listen(struct slot *slot, site_t opened_at, uint32_t now_cs);
+
 /* Sets a flag, if the slot is LIVE or CLAIMED. */
 void slot_flag(struct slot *slot, uint32_t flag);
 
@@ -145,6 +165,9 @@ void slot_flag(struct slot *slot, uint32_t flag);
  */
 bool slot_claim(struct slot *slot);
 void slot_release(struct slot *slot, enum slot_state next, uint32_t flags);
+
+/* MADE to CLAIMED, of a listener; for the rest as slot_claim. */
+bool slot_claim_listener(struct slot *slot);
 
 /*
  * FREE to CLAIMED, for a number that is ours for a moment: calls of the program's that would close

@@ -238,6 +238,12 @@ in_port_t free_port(void)
     return 0;
 }
 
+in_port_t port_of(struct program *program)
+{
+    program_must_say(program, "port ");
+    return (in_port_t)strtol(strstr(program->said, "port ") + 5, NULL, 10);
+}
+
 int shell(char *said, size_t size, const char *format, ...)
 {
     char command[4096];
