@@ -97,20 +97,17 @@ static json_t *object_of(const struct groups *groups, const struct group *group,
 
 /*
  * Of an accept queue, which alone has a type: local, comm, times that it was told; waiting, hung_up
- * and age_s, each at its worst; first and last; and the site and the open_stack of its listen,
- * where known.
+ * and age_s, each at its worst; first and last; site, and open_stack where known.
  */
 static json_t *object_of_queue(const struct stuck_queue *queue, struct symbols *symbols)
 {
-    json_t *object =
-        must(json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:f, s:o, s:o}", "type",
-                       names_type[RECORD_ACCEPT_QUEUE], "local", queue->local, "comm", queue->comm,
-                       "times", count(queue->times), "waiting", count(queue->waiting), "hung_up",
-                       count(queue->hung_up), "age_s", (double)queue->age_ms / 1000, "first",
-                       time_of(queue->first_ms), "last", time_of(queue->last_ms)));
+    json_t *object = must(
+        json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:f, s:o, s:o, s:s}", "type",
+                  names_type[RECORD_ACCEPT_QUEUE], "local", queue->local, "comm", queue->comm,
+                  "times", count(queue->times), "waiting", count(queue->waiting), "hung_up",
+                  count(queue->hung_up), "age_s", (double)queue->age_ms / 1000, "first",
+                  time_of(queue->first_ms), "last", time_of(queue->last_ms), "site", queue->site));
     json_t *stacks = queue_stacks(queue, symbols);
-    if (queue->site[0])
-        json_object_set_new(object, "site", must(json_string(queue->site)));
     json_object_update(object, stacks);
     json_decref(stacks);
     return object;

@@ -48,9 +48,9 @@ void queues_add(struct queues *queues, const struct log_entry *entry)
         queue->first_ms = entry->time_ms;
     if (entry->time_ms > queue->last_ms)
         queue->last_ms = entry->time_ms;
+    snprintf(queue->site, sizeof(queue->site), "%s", entry->site);
     if (json_array_size(entry->open_stack) == 0)
         return;
-    snprintf(queue->site, sizeof(queue->site), "%s", entry->site);
     json_decref(queue->open_stack);
     queue->open_stack = json_incref(entry->open_stack);
 }

@@ -20,8 +20,8 @@ struct stuck_queue {
     int64_t age_ms;
     int64_t first_ms; /* when it was told first, since 1970 */
     int64_t last_ms;
-    char site[ENTRY_SITE_SIZE]; /* "" when not told */
-    json_t *open_stack;         /* where listen was called; NULL: not known */
+    char site[ENTRY_SITE_SIZE];
+    json_t *open_stack; /* where listen was called; NULL: not known */
 };
 
 /* Empty when zeroed. */
