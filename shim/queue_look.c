@@ -10,7 +10,11 @@
 #include "telling.h"
 #include "thread.h"
 
-enum { SHORTEST_MS = 200 };
+/*
+ * The shortest time between two looks; and how far apart two times that mean the same can be: ours
+ * are centiseconds, those of the kernel jiffies, of 10 ms at the most.
+ */
+enum { SHORTEST_MS = 200, SLACK_MS = 100 };
 
 /* What one look has seen. */
 struct sight {
@@ -189,6 +193,15 @@ static void settle(int fd, struct slot *slot, const struct sight *sight, uint32_
     set_due(slot, sight->now + grace_ms);
 }
 
+/*
+ * How long a connection has waited that waited when the queue was told. What came just then may
+ * have come after it. Those that it was told for had waited for grace already.
+ */
+static uint32_t older_ms(uint32_t told_ms, uint32_t grace_ms)
+{
+    return told_ms == UINT32_MAX ? UINT32_MAX : told_ms + least(grace_ms / 2, SLACK_MS);
+}
+
 void queue_look(int fd, struct slot *slot, const struct options *options)
 {
     const uint32_t grace_ms = options->grace_ms;
@@ -199,7 +212,7 @@ void queue_look(int fd, struct slot *slot, const struct options *options)
     if (!suspect || sight.quiet_ms < grace_ms)
         return;
     sight.listener.old_ms = grace_ms;
-    sight.listener.older_ms = sight.told_ms;
+    sight.listener.older_ms = older_ms(sight.told_ms, grace_ms);
     thread_apart(run_diag, &sight);
     if (sight.answered && is_unchanged(fd, slot, &sight))
         settle(fd, slot, &sight, grace_ms);

@@ -1,6 +1,7 @@
 /*
  * The accept queue: connections that nobody accepts, of a real program and the kernel.
  */
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <poll.h>
 #include <stdio.h>
@@ -136,6 +137,20 @@ Test(accept_queue, is_told_again_when_it_filled_anew)
     close_all(fds, 3);
 }
 
+/* What was accepted and leaks is another matter. */
+Test(accept_queue, has_nothing_in_it_that_was_accepted)
+{
+    struct program program;
+    const in_port_t port = start(&program, "grace=200ms", ARGS("listen=127.0.0.1", "keep", "wait"));
+    close(dial(AF_INET, port));
+    program_must_report(&program, ": leak: fd 4 ");
+    const int fd = dial(AF_INET, port);
+    program_must_report(&program, "1 connection has waited ");
+    program_must_report(&program, "none of them hung up\n");
+    cr_expect_eq(program_end(&program), 0);
+    close(fd);
+}
+
 Test(accept_queue, that_is_drained_in_time_is_not_told)
 {
     struct program program;
@@ -252,6 +267,35 @@ Test(accept_queue, of_listeners_that_share_a_port_are_told_for_what_each_holds)
     cr_expect_eq(times(program.reported, ", 5 of them") + times(program.reported, ", 4 of them") +
                      times(program.reported, ", 3 of them"),
                  1, "%s", program.reported);
+}
+
+static int dial_second_address(in_port_t port)
+{
+    const struct sockaddr_in in = {.sin_family = AF_INET,
+                                   .sin_port = htons(port),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1)};
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(connect(fd, (const struct sockaddr *)&in, sizeof(in)), 0);
+    return fd;
+}
+
+Test(accept_queue, of_two_addresses_with_one_port_are_told_apart)
+{
+    int fds[3];
+    struct program program;
+    const in_port_t port =
+        start(&program, "grace=300ms",
+              ARGS(step("from", free_port()), "listen=127.0.0.1", "listen=127.0.0.2", "wait"));
+    program_must_say(&program, "did listen=127.0.0.2\n");
+    const int other = dial_second_address(port);
+    dial_all(fds, 3, AF_INET, port);
+    close_all(fds, 3);
+    program_must_report(&program, "(fd 3): 3 connections have waited up to ");
+    program_must_report(&program, ", 3 of them already hung up\n");
+    program_must_report(&program, "(fd 4): 1 connection has waited ");
+    program_must_report(&program, ", none of them hung up\n");
+    cr_expect_eq(program_end(&program), 0);
+    close(other);
 }
 
 /* What it costs is a look each grace/2, and nothing between. */

@@ -11,6 +11,7 @@
  *     listen=IP          listen there, on the port of from or a free one, print "port N"
  *     reuseport          before a listen: SO_REUSEPORT
  *     admit              accept one connection from that listener, and close it
+ *     keep               the same, and leave it open
  *     read readv recv recvfrom recvmsg splice   once, print what was read
  *     drain              read until the end of stream
  *     send               one byte; prints the errno name when it fails
@@ -133,12 +134,12 @@ static void listen_on(const char *ip)
     fflush(stdout);
 }
 
-static void admit(void)
+static int admit(void)
 {
     const int accepted = accept(fd, NULL, NULL);
     if (accepted < 0)
         fail("accept");
-    close(accepted);
+    return accepted;
 }
 
 static ssize_t receive_into_pipe(void)
@@ -272,6 +273,8 @@ static int change(const char *step)
     else if (strcmp(step, "reuseport") == 0)
         reuseport = 1;
     else if (strcmp(step, "admit") == 0)
+        close(admit());
+    else if (strcmp(step, "keep") == 0)
         admit();
     else if (strcmp(step, "pthread_exit") == 0)
         pthread_exit(NULL);
