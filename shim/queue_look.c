@@ -19,7 +19,7 @@ enum { SHORTEST_MS = 200, SLACK_MS = 100 };
 /* What one look has seen. */
 struct sight {
     uint64_t now;
-    uint32_t quiet_ms; /* since the queue was first seen to hold some, with no accept since */
+    uint32_t quiet_ms; /* since the queue was seen empty last, or somebody accepted */
     uint32_t told_ms;  /* since it was told; UINT32_MAX: never */
     struct queue_facts facts;
     struct listener listener;
@@ -74,9 +74,7 @@ static void set_next(struct slot *slot, uint64_t now, uint32_t grace_ms, uint32_
 /* With the slot claimed. */
 static void note_length(struct slot *slot, struct sight *sight)
 {
-    if (sight->facts.waiting == 0)
-        set(&slot->gone_cs, 0);
-    else if (get(&slot->gone_cs) == 0)
+    if (sight->facts.waiting == 0 || get(&slot->gone_cs) == 0)
         set(&slot->gone_cs, stamp(sight->now));
     sight->quiet_ms = quiet_ms_of(slot, sight->now);
 }
