@@ -80,9 +80,9 @@ enum {
  * who holds the claim, when the watcher first sees the slot: a hook does not ask for the time.
  * Times are clock_cs().
  *
- * Of a listener (SLOT_LISTENS) opened_at is where listen was called; gone_cs since when its accept
- * queue was not seen empty, 0 when somebody has accepted since the last look: accept stores that;
- * and opened_cs when its queue was told last, 0 for never.
+ * Of a listener (SLOT_LISTENS) opened_at is where listen was called; gone_cs since when nobody has
+ * accepted and the queue was never seen empty, where accept stores 0; opened_cs when the queue was
+ * told last, 0 for never; and due_cs when to look again.
  */
 struct slot {
     _Atomic uint32_t word;
