@@ -130,6 +130,7 @@ static bool is_news(const struct told *told)
         return told_is_news(told);
     case RECORD_RESCUE:
     case RECORD_BIND_CONFLICT:
+    case RECORD_ACCEPT_QUEUE:
     case RECORD_SUMMARY:
         break;
     }

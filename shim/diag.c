@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -91,7 +92,7 @@ enum fate diag_fate(const struct endpoint *local, const struct endpoint *peer, u
                                                                                      : FATE_CLOSING;
 }
 
-static struct endpoint source_of(const struct inet_diag_msg *msg)
+struct endpoint diag_local(const struct inet_diag_msg *msg)
 {
     struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = msg->id.idiag_sport};
     struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = msg->id.idiag_sport};
@@ -163,7 +164,7 @@ static int weight(const struct inet_diag_msg *msg, const struct endpoint *wanted
                                 [HOLDER_TIME_WAIT] = 2,
                                 [HOLDER_OTHER] = 3,
                                 [HOLDER_SELF] = 4};
-    const struct endpoint source = source_of(msg);
+    const struct endpoint source = diag_local(msg);
     return kinds[kind] + (source.family == wanted->family ? 10 : 0) +
            (msg->idiag_state == TCP_LISTEN ? 20 : 0) + 1;
 }
@@ -171,7 +172,7 @@ static int weight(const struct inet_diag_msg *msg, const struct endpoint *wanted
 static void weigh(const struct inet_diag_msg *msg, const struct endpoint *wanted,
                   struct holder *holder, int *heaviest)
 {
-    const struct endpoint source = source_of(msg);
+    const struct endpoint source = diag_local(msg);
     if (!endpoint_conflict(&source, wanted))
         return;
     const struct holder found = holder_of(msg);
@@ -182,33 +183,67 @@ static void weigh(const struct inet_diag_msg *msg, const struct endpoint *wanted
     }
 }
 
-static void weigh_family(uint8_t family, const struct endpoint *wanted, struct holder *holder,
-                         int *heaviest)
+static void see_message(const struct nlmsghdr *header,
+                        void (*see)(const struct diag_found *found, void *with), void *with)
 {
-    struct request request = request_for(family, NLM_F_DUMP);
+    struct diag_found found = {.msg = NLMSG_DATA(header)};
+    const struct rtattr *attr = (const struct rtattr *)(found.msg + 1);
+    size_t left = NLMSG_PAYLOAD(header, sizeof(*found.msg));
+    for (; RTA_OK(attr, left); attr = RTA_NEXT(attr, left)) {
+        if (attr->rta_type != INET_DIAG_INFO)
+            continue;
+        found.info = RTA_DATA(attr);
+        found.info_size = RTA_PAYLOAD(attr);
+    }
+    see(&found, with);
+}
+
+bool diag_each(const struct diag_wanted *wanted,
+               void (*see)(const struct diag_found *found, void *with), void *with)
+{
+    struct request request = request_for(wanted->domain, NLM_F_DUMP);
     request.body.id.idiag_sport = htons(wanted->port);
+    request.body.idiag_states = wanted->states;
+    request.body.idiag_ext = 1 << (INET_DIAG_INFO - 1);
     const int fd = ask(&request);
     if (fd < 0)
-        return;
+        return false;
     _Alignas(struct nlmsghdr) char answer[ANSWER_SIZE] = {0};
-    for (long len; (len = raw6(SYS_recvfrom, fd, (long)answer, sizeof(answer), 0, 0, 0)) > 0;) {
+    bool more = wanted->netns == 0 || kernel_netns(fd) == wanted->netns;
+    bool done = false;
+    for (long len;
+         more && (len = raw6(SYS_recvfrom, fd, (long)answer, sizeof(answer), 0, 0, 0)) > 0;) {
         const struct nlmsghdr *header = (const struct nlmsghdr *)answer;
-        for (size_t left = (size_t)len; NLMSG_OK(header, left); header = NLMSG_NEXT(header, left)) {
-            if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY) {
-                raw1(SYS_close, fd);
-                return;
-            }
-            weigh(NLMSG_DATA(header), wanted, holder, heaviest);
+        for (size_t left = (size_t)len; more && NLMSG_OK(header, left);
+             header = NLMSG_NEXT(header, left)) {
+            more = header->nlmsg_type == SOCK_DIAG_BY_FAMILY;
+            done = header->nlmsg_type == NLMSG_DONE;
+            if (more)
+                see_message(header, see, with);
         }
     }
     raw1(SYS_close, fd);
+    return done;
+}
+
+struct weighing {
+    const struct endpoint *wanted;
+    struct holder holder;
+    int heaviest;
+};
+
+static void weigh_found(const struct diag_found *found, void *with)
+{
+    struct weighing *weighing = with;
+    weigh(found->msg, weighing->wanted, &weighing->holder, &weighing->heaviest);
 }
 
 struct holder diag_holder(const struct endpoint *wanted)
 {
-    struct holder holder = {.kind = HOLDER_UNKNOWN};
-    int heaviest = 0;
-    weigh_family(AF_INET, wanted, &holder, &heaviest);
-    weigh_family(AF_INET6, wanted, &holder, &heaviest);
-    return holder;
+    struct weighing weighing = {.wanted = wanted, .holder = {.kind = HOLDER_UNKNOWN}};
+    struct diag_wanted sockets = {.domain = AF_INET, .port = wanted->port, .states = UINT32_MAX};
+    diag_each(&sockets, weigh_found, &weighing);
+    sockets.domain = AF_INET6;
+    diag_each(&sockets, weigh_found, &weighing);
+    return weighing.holder;
 }

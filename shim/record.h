@@ -12,6 +12,7 @@
 #include "diag.h"
 #include "endpoint.h"
 #include "judge.h"
+#include "queue.h"
 #include "slots.h"
 
 /* Some descriptors: as many as a report has room for. */
@@ -47,6 +48,7 @@ enum record_type {
     RECORD_RESCUE,        /* wanted, leak (the first of leaks), buried, waited_ms, error */
     RECORD_BIND_CONFLICT, /* wanted, leak (the first of leaks), or else holder */
     RECORD_LATE_CLOSE,    /* leak, as far as it is remembered; reaped: a tombstone was closed */
+    RECORD_ACCEPT_QUEUE,  /* leak (the listener: fd, local, opened_at), queue */
     RECORD_SUMMARY,       /* nothing but the totals */
 };
 
@@ -64,6 +66,7 @@ struct record {
     uint32_t waited_ms;
     struct endpoint wanted;
     struct holder holder;
+    struct queue queue;
     struct leak leak;
     site_t asked_at; /* where bind was called */
     enum fate fate;

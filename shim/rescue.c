@@ -90,7 +90,7 @@ static void each_holder(const struct options *options, struct record *record,
 {
     for (int fd = slots_next(0); fd >= 0; fd = slots_next(fd + 1)) {
         struct slot *slot = slot_of(fd);
-        const enum slot_state state = slot_state(slot_word(slot));
+        const enum slot_state state = slot_unclaimed(slot_word(slot));
         const struct endpoint local = kernel_local(fd);
         if (state == SLOT_BURIED || !endpoint_conflict(&local, &record->wanted))
             continue;

@@ -29,11 +29,14 @@ static void run_tell(void *with)
     report_tell(&telling->told);
 }
 
-static void tell(const struct record *record)
+/* False when it got no line. */
+static bool tell(const struct record *record)
 {
     struct telling telling = {.record = *record};
-    if (report_count(&telling.record, &telling.told))
-        thread_apart(run_tell, &telling);
+    if (!report_count(&telling.record, &telling.told))
+        return false;
+    thread_apart(run_tell, &telling);
+    return true;
 }
 
 static void note_copies(struct leak *leak)
@@ -64,6 +67,11 @@ void telling_reap(const struct look *look, int error, bool held)
         .reaped = error == 0,
         .released = error == 0 && !held,
     });
+}
+
+bool telling_queue(const struct leak *listener, const struct queue *queue)
+{
+    return tell(&(struct record){.type = RECORD_ACCEPT_QUEUE, .leak = *listener, .queue = *queue});
 }
 
 static void run_report_tell(void *told)

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "half_closed.h"
 #include "support.h"
 
 static in_port_t port;
@@ -146,6 +147,21 @@ Test(retell, exits_as_asked_when_something_leaked_and_as_the_program_when_nothin
         program_go_on(&program);
         cr_expect_eq(program_end(&program), rows[i].status, "%zu: %s", i, program.reported);
     }
+}
+
+/* It is no leak. */
+Test(retell, names_the_function_and_line_of_a_listen_whose_queue_is_stuck)
+{
+    struct program program;
+    program_start(&program, NULL,
+                  ARGS(built("closewait"), "run", "--grace=100ms", "--error-exitcode=99",
+                       built("tests/leaker"), "listen=127.0.0.1", "wait"));
+    const int peer = dial(AF_INET, port_of(&program));
+    program_must_report(&program, "1 connection has waited 0.");
+    program_must_report(&program, " s for an accept, none of them hung up\n");
+    program_must_report(&program, "    listen called at:  #0 listen_on  leaker.c:");
+    cr_expect_eq(program_end(&program), 0);
+    close(peer);
 }
 
 Test(retell, covers_every_process_of_the_program_by_its_pid)

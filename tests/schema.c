@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "half_closed.h"
 #include "support.h"
 
 /* Where the records of a test go: its programs have a standard error of their own. */
@@ -336,14 +337,19 @@ Test(schema, describes_what_the_command_adds)
     close(listener);
 }
 
-Test(schema, describes_what_is_not_written_yet)
+Test(schema, describes_an_accept_queue)
 {
-    write_file("lines",
-               "{\"type\":\"accept-queue\",\"time\":\"2026-01-02T03:04:05.678Z\",\"pid\":4711,"
-               "\"comm\":\"server\",\"local\":\"[::]:80\",\"waiting\":3,\"hung_up\":2,"
-               "\"age_s\":5.0}\n",
-               1);
+    struct program program;
+    program_start(&program, options_with("grace=200ms"),
+                  ARGS(built("tests/leaker"), "listen=127.0.0.1", "wait"));
+    const int peer = dial(AF_INET, port_of(&program));
+    must_write("\"type\":\"accept-queue\"");
+    cr_expect_not_null(strstr(lines, "\"waiting\":1,\"hung_up\":0,\"backlog\":4,\"age_s\":"), "%s",
+                       lines);
+    cr_expect_not_null(strstr(lines, "\"open_stack\":[{\"module\":\"/"), "%s", lines);
+    cr_expect_eq(program_end(&program), 0);
     must_be_valid(1);
+    close(peer);
 }
 
 /* The first line with one text in place of another. */

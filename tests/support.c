@@ -295,6 +295,12 @@ char process_state(pid_t pid)
     return (char)(end && end[1] == ' ' ? end[2] : '\0');
 }
 
+in_port_t port_of(struct program *program)
+{
+    program_must_say(program, "port ");
+    return (in_port_t)strtol(strstr(program->said, "port ") + 5, NULL, 10);
+}
+
 int shell(char *said, size_t size, const char *format, ...)
 {
     char command[4096];

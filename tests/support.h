@@ -63,6 +63,9 @@ in_port_t free_port(void);
 /* A step of the leaker with a number: step("connect4", port). Static storage, 16 at a time. */
 char *step(const char *word, int number);
 
+/* The port that a leaker listens on: waits for its "port N". */
+in_port_t port_of(struct program *program);
+
 /* A path in the build tree, from the repository's top: built("demo/client"). */
 char *built(const char *name);
 
