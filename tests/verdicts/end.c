@@ -280,6 +280,7 @@ static const struct {
     {"serve", serve},             /* listen on PORT, accept one, close the listener */
     {"listen", listen_only},      /* with this backlog */
     {"accept", accept_one},       /* from that, which stays open */
+    {"port", use_port},           /* instead of PORT */
     {"dial", dial},               /* PORT of this address, again while nobody listens there */
     {"dial-nonblock", dial_nonblock},
     {"unix", unix_pair},          /* a stream whose other end is closed */

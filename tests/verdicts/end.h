@@ -33,7 +33,7 @@ void pause_ms(long ms);
 long grace_ms(void); /* GRACE_MS of the environment */
 
 /* opening.c */
-step use_ipv6, use_mapped, use_mptcp, bind_from, serve, listen_only, accept_one, dial, dial_nonblock,
+step use_port, use_ipv6, use_mapped, use_mptcp, bind_from, serve, listen_only, accept_one, dial, dial_nonblock,
     unix_pair, udp;
 
 /* reading.c; a reader gives what read(2) does. */

@@ -13,6 +13,7 @@
 static int family = AF_INET;
 static int protocol;
 static int mapped;
+static in_port_t port = PORT;
 static in_port_t own_port;
 static int listener = -1;
 
@@ -22,26 +23,31 @@ struct address {
     socklen_t len;
 };
 
-static struct address address_of(const char *ip, in_port_t port)
+static struct address address_of(const char *ip, in_port_t number)
 {
     struct address address = {.in6.sin6_family = (sa_family_t)family, .len = sizeof(address.in6)};
-    address.in6.sin6_port = htons(port);
+    address.in6.sin6_port = htons(number);
     if (family == AF_INET6) {
         inet_pton(AF_INET6, *ip ? ip : mapped ? "::ffff:127.0.0.1" : "::1", &address.in6.sin6_addr);
         return address;
     }
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(port)};
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(number)};
     inet_pton(AF_INET, *ip ? ip : "127.0.0.1", &in.sin_addr);
     memcpy(&address.in6, &in, sizeof(in));
     address.len = sizeof(in);
     return address;
 }
 
-static void must_bind(int sock, in_port_t port)
+static void must_bind(int sock, in_port_t number)
 {
-    const struct address any = address_of(family == AF_INET6 ? "::" : "0.0.0.0", port);
+    const struct address any = address_of(family == AF_INET6 ? "::" : "0.0.0.0", number);
     if (bind(sock, (const struct sockaddr *)&any.in6, any.len) != 0)
         fail("bind");
+}
+
+void use_port(const char *number)
+{
+    port = (in_port_t)strtol(number, NULL, 10);
 }
 
 void use_ipv6(const char *unused)
@@ -63,9 +69,9 @@ void use_mptcp(const char *unused)
     protocol = IPPROTO_MPTCP;
 }
 
-void bind_from(const char *port)
+void bind_from(const char *number)
 {
-    own_port = (in_port_t)strtol(port, NULL, 10);
+    own_port = (in_port_t)strtol(number, NULL, 10);
 }
 
 void listen_only(const char *backlog)
@@ -73,7 +79,7 @@ void listen_only(const char *backlog)
     listener = socket(family, SOCK_STREAM | SOCK_CLOEXEC, protocol);
     if (listener < 0)
         fail("socket");
-    must_bind(listener, PORT);
+    must_bind(listener, port);
     if (listen(listener, *backlog ? (int)strtol(backlog, NULL, 10) : 16) != 0)
         fail("listen");
 }
@@ -95,7 +101,7 @@ void serve(const char *unused)
 
 void dial(const char *ip)
 {
-    const struct address peer = address_of(ip, PORT);
+    const struct address peer = address_of(ip, port);
     for (const long long start = now_ms();; pause_ms(10)) {
         fd = socket(family, SOCK_STREAM, protocol);
         if (fd < 0)
@@ -113,7 +119,7 @@ void dial(const char *ip)
 
 void dial_nonblock(const char *ip)
 {
-    const struct address peer = address_of(ip, PORT);
+    const struct address peer = address_of(ip, port);
     fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK, protocol);
     say("connect %s", result(connect(fd, (const struct sockaddr *)&peer.in6, peer.len)));
 }
@@ -130,7 +136,7 @@ void unix_pair(const char *unused)
 
 void udp(const char *unused)
 {
-    const struct address peer = address_of("", PORT);
+    const struct address peer = address_of("", port);
     (void)unused;
     fd = socket(family, SOCK_DGRAM, 0);
     if (connect(fd, (const struct sockaddr *)&peer.in6, peer.len) != 0)
