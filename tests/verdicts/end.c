@@ -61,14 +61,24 @@ void pause_ms(long ms)
 void bear(long long start_ms, const char *what)
 {
     errno = ETIMEDOUT;
-    if (now_ms() - start_ms > PATIENCE_MS)
+    if (now_ms() - start_ms > patience_ms())
         fail(what);
+}
+
+static long number_of(const char *variable, long otherwise)
+{
+    const char *text = getenv(variable);
+    return text ? strtol(text, NULL, 10) : otherwise;
+}
+
+int patience_ms(void)
+{
+    return (int)number_of("PATIENCE_S", 60) * 1000;
 }
 
 long grace_ms(void)
 {
-    const char *text = getenv("GRACE_MS");
-    return text ? strtol(text, NULL, 10) : 1000;
+    return number_of("GRACE_MS", 1000);
 }
 
 /* ---- waiting: events are files in the folder that all ends of a scenario share ---- */
@@ -150,7 +160,7 @@ static void gone(const char *unused)
 {
     struct pollfd polled = {.fd = fd, .events = POLLRDHUP};
     (void)unused;
-    if (poll(&polled, 1, PATIENCE_MS) != 1)
+    if (poll(&polled, 1, patience_ms()) != 1)
         fail("gone");
 }
 
@@ -272,68 +282,63 @@ static const struct {
     const char *name;
     step *take;
 } steps[] = {
-    /* opening */
-    {"ipv6", use_ipv6},           /* for the next socket */
-    {"mapped", use_mapped},       /* IPv4 over a socket of IPv6 */
-    {"mptcp", use_mptcp},         /* */
-    {"from", bind_from},          /* bind it to this port */
-    {"serve", serve},             /* listen on PORT, accept one, close the listener */
-    {"listen", listen_only},      /* with this backlog */
-    {"accept", accept_one},       /* from that, which stays open */
-    {"port", use_port},           /* instead of PORT */
-    {"dial", dial},               /* PORT of this address, again while nobody listens there */
+    {"ipv6", use_ipv6},
+    {"mapped", use_mapped},
+    {"mptcp", use_mptcp}, /* */
+    {"from", bind_from},
+    {"serve", serve},
+    {"listen", listen_only},
+    {"accept", accept_some},
+    {"port", use_port},
+    {"dial", dial},
+    {"crowd", crowd},
     {"dial-nonblock", dial_nonblock},
-    {"unix", unix_pair},          /* a stream whose other end is closed */
-    {"udp", udp},                 /* */
-    /* reading */
-    {"read", read_once},          /* once, as much as there is */
-    {"read-half", read_half},     /* of what is there */
+    {"unix", unix_pair},
+    {"udp", udp}, /* */
+    {"read", read_once},
+    {"read-half", read_half},
     {"read-nothing", read_nothing},
-    {"drain", drain},             /* to the end: by read, or as the value says */
-    {"peek", peek},               /* */
-    {"arrived", arrived},         /* waits until so many bytes are there to be read */
-    /* sending */
-    {"send", send_text},          /* without SIGPIPE */
-    {"write", write_text},        /* with */
-    {"pour", pour},               /* so many KiB */
-    {"fill", fill},               /* until the buffers are full */
-    {"trickle", trickle},         /* for so many graces, four bytes in each */
-    {"urgent", urgent},           /* a byte out of band */
-    /* ending */
-    {"fin", fin},                 /* half-close */
+    {"drain", drain},
+    {"peek", peek},
+    {"sip", sip}, /* */
+    {"arrived", arrived},
+    {"send", send_text},
+    {"write", write_text},
+    {"pour", pour},
+    {"fill", fill},
+    {"trickle", trickle},
+    {"urgent", urgent},
+    {"fin", fin},
     {"shut-read", shut_read},
     {"close", close_it},
-    {"reset", reset},             /* RST, by SO_LINGER 0 */
+    {"reset", reset},
     {"exit", exit_with},
-    /* waiting */
     {"hold", hold},
     {"hold-in-poll", hold_in_poll},
     {"hold-in-epoll", hold_in_epoll},
     {"tell", tell},
     {"await", await},
-    {"pass", pass},               /* so many graces */
-    {"compute", compute},         /* for so many graces */
+    {"pass", pass},
+    {"compute", compute},
     {"gone", gone},
     {"dead", dead},
     {"listening", listening},
-    /* options */
     {"keepalive", keepalive},
     {"user-timeout", user_timeout},
-    {"linger", linger},           /* so many seconds */
-    {"ask", ask},                 /* for the settings of keepalive */
-    /* descriptors and processes */
+    {"linger", linger},
+    {"ask", ask},
     {"dup", dup_it},
     {"close-copy", close_copy},
-    {"fork", fork_child},         /* STEPS of the child "parent" STEPS of the parent */
-    {"scm", scm_child},           /* the same, and the socket goes to the child by SCM_RIGHTS */
-    {"to-flight", to_flight},     /* into a message that nobody has received, */
-    {"from-flight", from_flight}, /* and back */
-    {"vfork", borrow},            /* a child that closes it before it executes */
-    {"exec", exec_rest},          /* the rest in a new image of this program */
-    {"bare", exec_bare},          /* the same, without the shim */
-    {"take", take},               /* this descriptor, after exec */
-    {"inetd", inetd},             /* a shell command with the socket as its standard input and output */
-    {"run", run},                 /* a shell command */
+    {"fork", fork_child},
+    {"scm", scm_child},
+    {"to-flight", to_flight},
+    {"from-flight", from_flight},
+    {"vfork", borrow},
+    {"exec", exec_rest},
+    {"bare", exec_bare},
+    {"take", take},
+    {"inetd", inetd},
+    {"run", run},
 };
 
 static void do_step(const char *text)

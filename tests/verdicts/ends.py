@@ -5,7 +5,7 @@ import time
 
 HOST, PORT = "127.0.0.1", 7070
 GRACE_S = int(os.environ["GRACE_MS"]) / 1000
-PATIENCE_S = 60
+PATIENCE_S = int(os.environ["PATIENCE_S"])
 
 
 def tell(name):

@@ -84,18 +84,20 @@ void listen_only(const char *backlog)
         fail("listen");
 }
 
-void accept_one(const char *unused)
+void accept_some(const char *count)
 {
-    (void)unused;
-    fd = accept(listener, NULL, NULL);
-    if (fd < 0)
-        fail("accept");
+    for (long left = *count ? strtol(count, NULL, 10) : 1; left > 0; left--) {
+        fd = accept(listener, NULL, NULL);
+        if (fd < 0)
+            fail("accept");
+    }
 }
 
 void serve(const char *unused)
 {
+    (void)unused;
     listen_only("");
-    accept_one(unused);
+    accept_some("");
     close(listener);
 }
 
@@ -115,6 +117,12 @@ void dial(const char *ip)
         close(fd);
         bear(start, "dial");
     }
+}
+
+void crowd(const char *count)
+{
+    for (long left = strtol(count, NULL, 10); left > 0; left--)
+        dial("");
 }
 
 void dial_nonblock(const char *ip)

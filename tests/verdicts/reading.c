@@ -14,8 +14,6 @@
 
 enum { ROOM = 65536 };
 
-
-
 static ssize_t by_read(char *buf, size_t size)
 {
     return read(fd, buf, size);
@@ -79,9 +77,15 @@ static reader *reader_of(const char *name)
     static const struct {
         const char *name;
         reader *read;
-    } readers[] = {{"", by_read},           {"readv", by_readv},     {"recv", by_recv},
-                   {"recvfrom", by_recvfrom}, {"recvmsg", by_recvmsg}, {"recvmmsg", by_recvmmsg},
-                   {"splice", by_splice},   {"stdio", by_stdio},     {"io_uring", by_io_uring}};
+    } readers[] = {{"", by_read},
+                   {"readv", by_readv},
+                   {"recv", by_recv},
+                   {"recvfrom", by_recvfrom},
+                   {"recvmsg", by_recvmsg},
+                   {"recvmmsg", by_recvmmsg},
+                   {"splice", by_splice},
+                   {"stdio", by_stdio},
+                   {"io_uring", by_io_uring}};
     for (size_t i = 0; i < sizeof(readers) / sizeof(readers[0]); i++)
         if (strcmp(name, readers[i].name) == 0 && readers[i].read)
             return readers[i].read;
@@ -138,6 +142,18 @@ void read_nothing(const char *unused)
     char c;
     (void)unused;
     say("read nothing %s", result(read(fd, &c, 0)));
+}
+
+void sip(const char *graces)
+{
+    const long count = PER_GRACE * strtol(graces, NULL, 10);
+    long got = 0;
+    char c;
+    for (long i = 0; i < count; i++) {
+        pause_ms(grace_ms() / PER_GRACE);
+        got += read(fd, &c, 1);
+    }
+    say("sip %ld of %ld", got, count);
 }
 
 void peek(const char *unused)

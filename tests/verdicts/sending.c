@@ -8,7 +8,7 @@
 
 #include "end.h"
 
-enum { BLOCK = 1024, PER_GRACE = 4 };
+enum { BLOCK = 1024 };
 
 void send_text(const char *text)
 {

@@ -2,7 +2,8 @@
 """Plays one scenario once, in network and process namespaces that run.py made for it and that end
 with it: nothing that is started here outlives it, and its ports are its own.
 
-Standard input: the row, the action (None: without the shim) and the grace as JSON. Standard output:
+Standard input: the row, the action (None: without the shim), the grace in ms and for how long a reap
+that must not come is waited for, in s, as JSON. Standard output:
 the records of the shim and what each end said, as JSON. The folder is the current one.
 """
 
@@ -90,19 +91,22 @@ class Patience:
     """When has the shim had its chance? A verdict and a reap that must come are waited for; what
     must not come gets the time in which it would have."""
 
-    def __init__(self, row, action, grace_s):
+    def __init__(self, row, action, grace_s, wait_s):
         self.may_reap = row[action] if action in ("close", "close-dead") else "keep"
         self.expects = set(row["verdict"].split(",")) if action else {"none"}
         self.grace_s = grace_s
         self.quiet_s = grace_s + (grace_s if self.expects == {"none"} else 0)
         if action == "close-dead":
             self.quiet_s += PROBES_S
+        if action is not None and self.may_reap == "keep":
+            self.quiet_s = max(self.quiet_s, wait_s)
+        self.patience_s = PATIENCE_S + self.quiet_s
         self.started = time.monotonic()
         self.since = None
 
     def is_over(self):
         now = time.monotonic()
-        if now - self.started > PATIENCE_S:
+        if now - self.started > self.patience_s:
             return True
         known = records()
         if self.expects != {"none"}:
@@ -116,9 +120,9 @@ class Patience:
         return now - self.since > self.quiet_s
 
 
-def play(row, action, grace_ms):
+def play(row, action, grace_ms, wait_s):
     enter = lay_out(row["needs"])
-    bare = dict(os.environ, GRACE_MS=str(grace_ms), PYTHONUNBUFFERED="1", LC_ALL="C.UTF-8",
+    bare = dict(os.environ, GRACE_MS=str(grace_ms), PATIENCE_S=str(60 + wait_s), PYTHONUNBUFFERED="1", LC_ALL="C.UTF-8",
                 HERE=str(HERE), PATH=f"{BUILD}/tests/verdicts:{HERE}:{os.environ['PATH']}:/usr/sbin")
     pathlib.Path("records").touch(0o666)
     os.chmod("records", 0o666)
@@ -127,7 +131,7 @@ def play(row, action, grace_ms):
         shim["LD_PRELOAD"] = f"{BUILD}/libclosewait.so"
         shim["CLOSEWAIT_OPTIONS"] = (f"action={action},grace={grace_ms}ms,format=json,"
                                      f"output={os.getcwd()}/records")
-    patience = Patience(row, action, grace_ms / 1000)
+    patience = Patience(row, action, grace_ms / 1000, wait_s)
     ends = [End(f"program.{n}", text, shim) for n, text in enumerate(row["program"], 1)]
     ends += [End(f"peer.{n}", text, bare, enter) for n, text in enumerate(row["peer"], 1)]
 

@@ -26,7 +26,7 @@ def request_of(client, buffered=b""):
 
 def goes_on(client, idle):
     """Whether another request comes before the connection has been idle for too long."""
-    deadline = time.monotonic() + (float(idle) * ends.GRACE_S if idle[0].isdigit() else 60)
+    deadline = time.monotonic() + (float(idle) * ends.GRACE_S if idle[0].isdigit() else ends.PATIENCE_S)
     while time.monotonic() < deadline and not (idle == "holding" and os.path.exists("holding")):
         if select.select([client], [], [], 0.01)[0]:
             return True
