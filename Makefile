@@ -288,7 +288,7 @@ lint: deps-lint
 	clang-format --dry-run -Werror $(SOURCES) $(wildcard */*.h tests/*/*.h tests/*/*.cc)
 	printf '%s\n' $(SOURCES) | \
 		xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- -std=gnu11 -Ishim' clang-tidy
-	shellcheck demo/*.sh tests/long/*.sh .ci/run .ci/deps
+	shellcheck demo/*.sh tests/long/*.sh tests/verdicts/*.sh .ci/run .ci/deps
 	shellcheck -s bash completion/bash tests/completion/ask.bash
 
 SOURCES = $(wildcard shim/*.c cli/*.c demo/*.c tests/*.c tests/programs/*.c tests/fuzz/*.c tests/verdicts/*.c)

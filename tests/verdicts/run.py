@@ -20,14 +20,14 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ACTIONS = (None, "log", "close-dead", "close")
-CLASSES = ("eof-ignored", "eof-unread", "data-unread", "reset-ignored", "accept-queue")
+VERDICTS = ("none", "eof-ignored", "eof-unread", "data-unread", "reset-ignored", "accept-queue")
+REAPS = ("reap", "keep", "cut", "may")
 ISOLATE = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
 PLAY_S = 120
 
 
 def read_table(path):
-    """A row begins with its name, the verdict and what close and close-dead do, two spaces or more
-    between them, and what it needs; then its ends, indented."""
+    """Rows as the head of the table describes them."""
     rows = []
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if not line.strip() or line.startswith("#"):
@@ -37,7 +37,7 @@ def read_table(path):
             rows[-1][who].append(text)
             continue
         name, verdict, close, dead, *needs = [*re.split(r"\s{2,}", line.strip()), "", "", ""]
-        for word, known in (verdict, ("none", *CLASSES)), (close, REAPS), (dead, REAPS):
+        for word, known in (verdict, VERDICTS), (close, REAPS), (dead, REAPS):
             if not set(word.split(",")) <= set(known):
                 sys.exit(f"{path}:{number}: '{word}' is none of {', '.join(known)}")
         rows.append({"name": name, "verdict": verdict, "close": close, "close-dead": dead,
@@ -45,29 +45,32 @@ def read_table(path):
     return rows
 
 
-REAPS = ("reap", "keep", "cut", "may")
+def fails(command):
+    return subprocess.run(command.split(), capture_output=True).returncode != 0
+
+
+# What a row can need beside a program: how to see that it is not here, and what to say then.
+NEEDS = {
+    "root": (lambda: os.geteuid() != 0, "needs root"),
+    "far": (lambda: fails(f"{' '.join(ISOLATE)} ip link add near type veth peer name far"),
+            "the kernel has no veth"),
+    "io_uring": (lambda: fails("end-uring unix drain=io_uring"), "the kernel refuses io_uring"),
+    "mptcp": (lambda: fails("grep -q 1 /proc/sys/net/mptcp/enabled"), "the kernel has no MPTCP"),
+    "quick": (lambda: False, ""),
+}
 
 
 def lacks(row):
     """Why a row cannot be played here; None when it can."""
     for need in row["needs"]:
-        if need == "root" and os.geteuid() != 0:
-            return "needs root"
-        if need == "io_uring" and subprocess.run(["end-uring", "unix", "drain=io_uring"], capture_output=True).returncode != 0:
-            return "the kernel refuses io_uring"
-        if need == "mptcp" and not pathlib.Path("/proc/sys/net/mptcp/enabled").exists():
-            return "the kernel has no MPTCP"
-        if need.startswith("/") and not os.path.exists(need):
-            return f"{need} is not here"
-        if need.islower() and need not in WORDS and not shutil.which(need):
-            return f"{need} is not installed"
+        is_missing, why = NEEDS.get(need, (lambda: not shutil.which(need), f"no {need} here"))
+        if is_missing():
+            return why
     return None
 
 
-WORDS = ("root", "io_uring", "mptcp", "far", "quick")
-
-
 def cannot_isolate():
+    """What unshare(1) says where it may not make namespaces; None where it may."""
     if os.geteuid() != 0:
         ISOLATE[1:1] = ["--user", "--map-root-user"]
     tried = subprocess.run([*ISOLATE, "true"], capture_output=True, text=True)
@@ -80,8 +83,9 @@ def play(row, action, options):
     os.chmod(folder, 0o777)
     try:
         played = subprocess.run([*ISOLATE, sys.executable, "-I", str(HERE / "stage.py")],
-                                input=json.dumps([row, action, options.grace, options.wait]), cwd=folder,
-                                capture_output=True, text=True, timeout=PLAY_S + options.wait)
+                                cwd=folder, capture_output=True, text=True,
+                                input=json.dumps([row, action, options.grace, options.wait]),
+                                timeout=PLAY_S + options.wait)
         told = json.loads(played.stdout) if played.returncode == 0 else {"broken": played.stderr}
     except subprocess.TimeoutExpired:
         told = {"broken": "it was never over"}
@@ -111,7 +115,8 @@ def faults(row, action, told, bare):
     if "broken" in told:
         return [told["broken"]]
     if action is None:
-        return []
+        return [f"{end} said {text!r}" for end, text in told["said"].items()
+                if re.search("(?m)^(end: |Traceback |exit 127)", text)]
     found = []
     expected = set() if row["verdict"] == "none" else set(row["verdict"].split(","))
     verdicts, reaps = verdicts_of(told["records"]), reaps_of(told["records"])
@@ -168,6 +173,22 @@ def play_round(rows, options, count):
                 judge(rows[number], played[number], count)
 
 
+def chosen(options):
+    """The rows that are asked for and can be played; of the others, why not."""
+    rows = []
+    for row in read_table(HERE / "table"):
+        if options.patterns and not any(part in row["name"] for part in options.patterns):
+            continue
+        if options.quick and "quick" not in row["needs"]:
+            continue
+        lack = lacks(row)
+        if lack:
+            print(f"skipped: {row['name']}: {lack}")
+        else:
+            rows.append(row)
+    return rows
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=1)
@@ -186,17 +207,7 @@ def main():
     if why_not:
         print(f"skipped: all: no network namespaces here: {why_not}")
         return 0
-    rows = []
-    for row in read_table(HERE / "table"):
-        if options.patterns and not any(part in row["name"] for part in options.patterns):
-            continue
-        if options.quick and "quick" not in row["needs"]:
-            continue
-        lack = lacks(row)
-        if lack:
-            print(f"skipped: {row['name']}: {lack}")
-        else:
-            rows.append(row)
+    rows = chosen(options)
     count = Count()
     for _ in range(options.rounds):
         play_round(rows, options, count)

@@ -22,29 +22,35 @@ PATIENCE_S = 15
 PROBES_S = 4  # keepalive's smallest idle time and interval are 1 s: long enough for two probes
 
 
-def command(line):
-    subprocess.run(shlex.split(line), check=True)
+def shell(text, enter=()):
+    subprocess.run([*enter, "sh", "-ec", text], check=True)
+
+
+# What a closed peer leaves behind is gone after one second then, and not after 60.
+BEGIN = "echo 1 >/proc/sys/net/ipv4/tcp_fin_timeout; ip link set lo up"
+MAC = "02:00:00:00:00:0"
+
+
+def wire(device, own, other):
+    """Nothing here asks by ARP: a host that vanishes is not heard of again."""
+    return (f"ip address add 10.9.0.{own}/24 dev {device}; ip link set {device} up;"
+            f"ip neighbour replace 10.9.0.{other} lladdr {MAC}{other} dev {device} nud permanent")
 
 
 def lay_out(needs):
-    """What a closed peer leaves behind is gone after one second here, and not after 60. The peers
-    of a row that needs "far" are beyond a veth, as host 10.9.0.2."""
-    pathlib.Path("/proc/sys/net/ipv4/tcp_fin_timeout").write_text("1")
-    command("ip link set lo up")
+    """The peers of a row that needs "far" are beyond a veth, as host 10.9.0.2. Returns what takes
+    a command there."""
+    shell(BEGIN)
     if "far" not in needs:
         return []
-    other = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo; exec sleep infinity"],
+    other = subprocess.Popen(["unshare", "--net", "sh", "-ec", f"{BEGIN}; echo; exec sleep inf"],
                              stdout=subprocess.PIPE)
     other.stdout.readline()
     enter = ["nsenter", f"--net=/proc/{other.pid}/ns/net"]
-    command(f"ip link add near address 02:00:00:00:00:01 type veth "
-            f"peer name far address 02:00:00:00:00:02 netns {other.pid}")
-    for where, name, own, neighbour in ([], "near", 1, 2), (enter, "far", 2, 1):
-        for line in (f"ip link set lo up", f"ip address add 10.9.0.{own}/24 dev {name} nodad",
-                     f"ip link set {name} up",
-                     f"ip neighbour replace 10.9.0.{neighbour} lladdr 02:00:00:00:00:0{neighbour} "
-                     f"dev {name} nud permanent"):
-            subprocess.run(where + shlex.split(line), check=True)
+    shell(f"ip link add near address {MAC}1 type veth peer name far address {MAC}2 "
+          f"netns {other.pid}")
+    shell(wire("near", 1, 2))
+    shell(wire("far", 2, 1), enter)
     return enter
 
 
@@ -122,8 +128,8 @@ class Patience:
 
 def play(row, action, grace_ms, wait_s):
     enter = lay_out(row["needs"])
-    bare = dict(os.environ, GRACE_MS=str(grace_ms), PATIENCE_S=str(60 + wait_s), PYTHONUNBUFFERED="1", LC_ALL="C.UTF-8",
-                HERE=str(HERE), PATH=f"{BUILD}/tests/verdicts:{HERE}:{os.environ['PATH']}:/usr/sbin")
+    bare = dict(os.environ, HERE=str(HERE), PATH=f"{HERE}:{os.environ['PATH']}", LC_ALL="C.UTF-8",
+                GRACE_MS=str(grace_ms), PATIENCE_S=str(60 + wait_s), PYTHONUNBUFFERED="1")
     pathlib.Path("records").touch(0o666)
     os.chmod("records", 0o666)
     shim = dict(bare)
