@@ -102,8 +102,8 @@ def reaps_of(records):
 
 
 def comparable(said, cut):
-    """After a reap that cuts off a late answer, the ends may hear of it; before it, and in how they
-    end, nothing may differ."""
+    """After a reap that cuts off a late answer, the ends may hear of it, the peer at any time; before
+    the program's hold is over, and in how it ends, nothing may differ."""
     if not cut:
         return said
     return {end: re.sub(r"(?m)^held.*\n[^\0]*(?=^exit )", "", text)
@@ -122,7 +122,7 @@ def faults(row, action, told, bare):
     verdicts, reaps = verdicts_of(told["records"]), reaps_of(told["records"])
     may = row.get(action, "keep")
     if verdicts != expected:
-        found.append(f"the verdict is {', '.join(sorted(verdicts)) or 'none'}, not {row['verdict']}")
+        found.append(f"the verdict is {','.join(sorted(verdicts)) or 'none'}, not {row['verdict']}")
     if reaps and may == "keep":
         found.append(f"a wrong reap ({reaps})")
     if not reaps and may in ("reap", "cut"):

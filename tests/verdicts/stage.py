@@ -2,9 +2,9 @@
 """Plays one scenario once, in network and process namespaces that run.py made for it and that end
 with it: nothing that is started here outlives it, and its ports are its own.
 
-Standard input: the row, the action (None: without the shim), the grace in ms and for how long a reap
-that must not come is waited for, in s, as JSON. Standard output:
-the records of the shim and what each end said, as JSON. The folder is the current one.
+Standard input: the row, the action (None: without the shim), the grace in ms and for how long a
+reap that must not come is waited for, in s, as JSON. Standard output: the records of the shim and
+what each end said, as JSON. The folder is the current one.
 """
 
 import json

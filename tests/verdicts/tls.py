@@ -21,8 +21,9 @@ import ends
 
 
 def certificate():
-    subprocess.run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=a "
-                   "-keyout key.pem -out cert.pem".split(), check=True, capture_output=True)
+    subprocess.run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
+                   "-subj /CN=a -keyout key.pem -out cert.pem".split(),
+                   check=True, capture_output=True)
 
 
 def serve():
@@ -49,13 +50,15 @@ def dial():
 
 
 def drain(tls):
-    received = b""
+    received, how = b"", "close_notify"
     try:
         while more := tls.recv(65536):
             received += more
-        print(f"drain {received}, then close_notify", flush=True)
+    except ssl.SSLZeroReturnError:
+        pass  # close_notify, after our own
     except ssl.SSLEOFError:
-        print(f"drain {received}, then no close_notify", flush=True)
+        how = "no close_notify"
+    print(f"drain {received}, then {how}", flush=True)
 
 
 def notify(tls):

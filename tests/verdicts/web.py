@@ -26,7 +26,8 @@ def request_of(client, buffered=b""):
 
 def goes_on(client, idle):
     """Whether another request comes before the connection has been idle for too long."""
-    deadline = time.monotonic() + (float(idle) * ends.GRACE_S if idle[0].isdigit() else ends.PATIENCE_S)
+    limit_s = float(idle) * ends.GRACE_S if idle[0].isdigit() else ends.PATIENCE_S
+    deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline and not (idle == "holding" and os.path.exists("holding")):
         if select.select([client], [], [], 0.01)[0]:
             return True
@@ -47,4 +48,5 @@ def serve(client, idle):
 
 with socket.create_server((ends.HOST, ends.PORT)) as listener:
     while True:
-        threading.Thread(target=serve, args=(listener.accept()[0], sys.argv[1]), daemon=True).start()
+        client, _ = listener.accept()
+        threading.Thread(target=serve, args=(client, sys.argv[1]), daemon=True).start()
