@@ -44,7 +44,8 @@ VERDICT_OBJ := $(call objects,tests/verdicts)
 DEMO_OBJ    := $(call objects,demo)
 DEMO        := $(DEMO_OBJ:.o=)
 # The command reads options and judges with the shim's own code, and tells with its words.
-CLI_SHARED  := $(addprefix $(BUILD)/shim/,options.o text.o endpoint.o judge.o names.o prose.o suppress.o)
+CLI_SHARED  := $(addprefix $(BUILD)/shim/,options.o text.o endpoint.o judge.o names.o prose.o \
+	suppress.o trend.o hindsight.o)
 # What finds functions and lines. libiberty.a for its demanglers of C++ and Rust.
 SYMBOL_OBJ  := $(addprefix $(BUILD)/cli/,symbol.o lines.o ranges.o image.o strings.o demangle.o)
 SYMBOL_LIBS := -ldw -lelf -liberty
@@ -185,7 +186,7 @@ $(BUILD)/tests/fuzz/suppress: $(BUILD)/tests/fuzz/suppress.o \
 	$(addprefix $(BUILD)/shim/,suppress.o names.o text.o)
 	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^
 
-$(BUILD)/tests/fuzz/record: $(BUILD)/tests/fuzz/record.o $(addprefix $(BUILD)/cli/,retell.o told_json.o traces.o) \
+$(BUILD)/tests/fuzz/record: $(BUILD)/tests/fuzz/record.o $(addprefix $(BUILD)/cli/,retell.o quiet.o told_json.o traces.o) \
 	$(SYMBOL_OBJ) $(CLI_SHARED)
 	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS) -ljansson -lbsd
 

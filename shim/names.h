@@ -11,6 +11,7 @@ extern const char *const names_how[];     /* enum how */
 extern const char *const names_why[];     /* enum reap_why */
 extern const char *const names_outcome[]; /* enum fate */
 extern const char *const names_holder[];  /* enum holder_kind */
+extern const char *const names_trend[];   /* enum trend */
 extern const char *const names_state[];   /* of TCP, <netinet/tcp.h> */
 
 /* The index of a name, -1 when it is none. */
