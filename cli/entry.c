@@ -125,7 +125,7 @@ static bool read_reaped(const json_t *record, struct log_entry *entry)
 {
     const json_t *fds = json_object_get(record, "fds");
     entry->reaped = (uint32_t)json_array_size(fds);
-    return !fds || json_is_array(fds);
+    return (!fds || json_is_array(fds)) && read_number(record, "closed", &entry->reaped);
 }
 
 static bool read_outcome(const json_t *record, struct log_entry *entry)

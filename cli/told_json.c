@@ -1,6 +1,7 @@
 #include "told_json.h"
 
 #include <arpa/inet.h>
+#include <bsd/string.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,26 +147,45 @@ static void read_act(const json_t *json, struct retold *retold)
     record->error = failed ? int_of(json, "errno") : 0;
     if (failed && record->error == 0)
         record->error = 1;
-    record->reaped = json_is_true(json_object_get(json, "reaped"));
+    record->reaped = json_is_true(json_object_get(json, "reaped")) + int_of(json, "closed");
     record->waited_ms = ms_of(json, "waited_s");
-    record->buried = fds_of(json, "fds");
+    record->fds = fds_of(json, "fds");
+}
+
+/* Of a leak that is in the way it is this process; what is told besides is of another socket. */
+static struct holder holder_of(const json_t *json)
+{
+    struct holder holder = {
+        .kind = (enum holder_kind)name_of(json, "holder", names_holder),
+        .state = (uint8_t)name_of(json, "state", names_state),
+        .left_ms = ms_of(json, "left_s"),
+        .fd = int_of(json, "holder_fd"),
+        .pid = int_of(json, "holder_pid"),
+        .same = json_is_true(json_object_get(json, "shared")),
+    };
+    strlcpy(holder.comm, text_of(json, "holder_comm"), sizeof(holder.comm));
+    if (holder.kind == HOLDER_SELF && json_object_get(json, "leak"))
+        holder.kind = holder.pid                           ? HOLDER_OTHER
+                      : json_object_get(json, "holder_fd") ? HOLDER_SELF
+                                                           : HOLDER_UNKNOWN;
+    return holder;
 }
 
 static void read_port(const json_t *json, struct retold *retold)
 {
     struct record *record = &retold->record;
     const json_t *leak = json_object_get(json, "leak");
+    const bool connects = strcmp(text_of(json, "call"), "connect") == 0;
     record->wanted = end_of(json, "local");
     record->leaks = int_of(json, "leaks");
-    record->holder = (struct holder){
-        .kind = (enum holder_kind)name_of(json, "holder", names_holder),
-        .state = (uint8_t)name_of(json, "state", names_state),
-        .left_ms = ms_of(json, "left_s"),
-    };
+    record->holder = holder_of(json);
+    if (connects)
+        record->to = end_of(json, "peer");
     if (json_is_object(leak))
         read_leak(leak, retold);
     read_counts(json, &retold->told);
-    retold->told.asked = trace_of(json, "bind_stack", retold->frames[3]);
+    retold->told.asked =
+        trace_of(json, connects ? "connect_stack" : "bind_stack", retold->frames[3]);
 }
 
 static void read_totals(const json_t *json, struct totals *totals)

@@ -58,8 +58,11 @@ int socket(int domain, int type, int protocol)
 
 int connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
+    const int before = errno;
     const struct departure left = track_reconnect(fd);
-    const int ret = real.connect(fd, addr, len);
+    int ret = real.connect(fd, addr, len);
+    if (ret != 0 && errno == EADDRNOTAVAIL)
+        ret = rescue_connect(fd, addr, len, before, caller_here());
     watch_if(track_left(left, is_dissolved(addr, ret)));
     watch_if(track_connect(fd, addr, ret, caller_here()));
     return ret;

@@ -245,34 +245,75 @@ static void add_holding_leak(struct text *text, const struct told *told)
     add_counts(text, told);
 }
 
+/* Which call wanted what. */
+static void add_wish(struct text *text, const struct record *record)
+{
+    add_string(text, "call", record->to.family ? "connect" : "bind");
+    add_endpoint(text, "local", &record->wanted);
+    add_endpoint(text, "peer", &record->to);
+}
+
+static void add_asked(struct text *text, const struct told *told)
+{
+    add_trace(text, told->record->to.family ? "connect_stack" : "bind_stack", &told->asked);
+}
+
+/* The process that is in the way. */
+static void add_process(struct text *text, const struct holder *holder)
+{
+    if (holder->kind != HOLDER_OTHER || !holder->pid)
+        return;
+    add_number(text, "holder_pid", (uint64_t)holder->pid);
+    add_string(text, "holder_comm", holder->comm);
+    if (!holder->same)
+        return;
+    key(text, "shared");
+    text_add(text, "true");
+}
+
+static void add_holder(struct text *text, const struct holder *holder)
+{
+    add_string(text, "holder", names_holder[holder->kind]);
+    if (holder->state)
+        add_string(text, "state", names_state[holder->state]);
+    if (holder->kind == HOLDER_TIME_WAIT)
+        add_seconds(text, "left_s", holder->left_ms);
+    if (holder->kind == HOLDER_SELF)
+        add_number(text, "holder_fd", (uint64_t)holder->fd);
+    add_process(text, holder);
+}
+
 static void add_rescue(struct text *text, const struct told *told)
 {
     const struct record *record = told->record;
     add_string(text, "what", "port");
-    add_endpoint(text, "local", &record->wanted);
-    add_fds(text, "fds", &record->buried);
+    add_wish(text, record);
+    add_fds(text, "fds", &record->fds);
+    add_number(text, "closed", (uint64_t)record->reaped);
     add_seconds(text, "waited_s", record->waited_ms);
     add_string(text, "outcome", record->error ? "failed" : "works");
+    if (record->error)
+        add_holder(text, &record->holder);
     add_holding_leak(text, told);
-    add_trace(text, "bind_stack", &told->asked);
+    add_asked(text, told);
 }
 
 static void add_conflict(struct text *text, const struct told *told)
 {
     const struct record *record = told->record;
-    add_endpoint(text, "local", &record->wanted);
+    add_wish(text, record);
     if (record->leaks > 0) {
         add_string(text, "holder", names_holder[HOLDER_SELF]);
         add_number(text, "fd", (uint64_t)record->leak.fd);
+        add_fds(text, "fds", &record->fds);
+        if (record->holder.kind == HOLDER_SELF)
+            add_number(text, "holder_fd", (uint64_t)record->holder.fd);
+        add_process(text, &record->holder);
         add_holding_leak(text, told);
     } else {
-        add_string(text, "holder", names_holder[record->holder.kind]);
-        if (record->holder.state)
-            add_string(text, "state", names_state[record->holder.state]);
-        if (record->holder.kind == HOLDER_TIME_WAIT)
-            add_seconds(text, "left_s", record->holder.left_ms);
+        add_holder(text, &record->holder);
     }
-    add_trace(text, "bind_stack", &told->asked);
+    add_asked(text, told);
 }
 
 static void add_late_close(struct text *text, const struct told *told)

@@ -198,6 +198,8 @@ static bool heard(long nr, long *ret, const long *args, int before, struct calle
         track_socket((int)*ret, (int)a, (int)b, (int)c);
         return false;
     case SYS_connect:
+        if (*ret == -1 && errno == EADDRNOTAVAIL)
+            *ret = rescue_connect((int)a, (const struct sockaddr *)b, (socklen_t)c, before, caller);
         return track_connect((int)a, (const struct sockaddr *)b, (int)*ret, caller);
 #ifdef SYS_accept
     case SYS_accept:

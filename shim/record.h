@@ -44,8 +44,8 @@ struct leak {
 enum record_type {
     RECORD_LEAK,          /* leak */
     RECORD_REAP,          /* leak, why, error, fate */
-    RECORD_RESCUE,        /* wanted, leak (the first of leaks), buried, waited_ms, error */
-    RECORD_BIND_CONFLICT, /* wanted, leak (the first of leaks), or else holder */
+    RECORD_RESCUE,        /* wanted, to, leak (the first of leaks), fds, waited_ms, error, holder */
+    RECORD_BIND_CONFLICT, /* wanted, to, leak (the first of leaks), fds, holder */
     RECORD_LATE_CLOSE,    /* leak, as far as it is remembered; reaped: a tombstone was closed */
     RECORD_SUMMARY,       /* nothing but the totals */
 };
@@ -55,17 +55,18 @@ enum reap_why { WHY_GRACE, WHY_DEAD, WHY_PORT };
 struct record {
     enum record_type type;
     enum reap_why why;
-    int error;    /* 0, or the errno of what failed: the reap, or the last bind */
-    int leaks;    /* leaked sockets of this process that hold the port */
-    int fresh;    /* how many of the leaks were never told before */
-    int reaped;   /* how many of them were reaped */
-    int released; /* how many sockets have gone with that: another descriptor may hold one */
-    struct fds buried;
+    int error;      /* 0, or the errno of what failed: the reap, or the last bind or connect */
+    int leaks;      /* leaked sockets of this process that hold the port */
+    int fresh;      /* how many of the leaks were never told before */
+    int reaped;     /* how many of them were reaped */
+    int released;   /* how many sockets have gone with that: another descriptor may hold one */
+    struct fds fds; /* of the leaks: those that were buried, or else all */
     uint32_t waited_ms;
-    struct endpoint wanted;
-    struct holder holder;
+    struct endpoint wanted; /* the program's end */
+    struct endpoint to;     /* of a connect: the peer's end; no family: it was a bind */
+    struct holder holder;   /* who is in the way, besides the leaks */
     struct leak leak;
-    site_t asked_at; /* where bind was called */
+    site_t asked_at; /* where bind or connect was called */
     enum fate fate;
 };
 

@@ -275,7 +275,9 @@ void slots_adopt(void)
     for (int fd = slots_next(0); fd >= 0; fd = slots_next(fd + 1)) {
         struct slot *slot = slot_of(fd);
         const uint32_t word = slot_word(slot);
-        const uint32_t live = SLOT_LIVE | how | SLOT_COPIED | (word & (SLOT_EOF_READ | SLOT_FIN));
+        const uint32_t dialed = slot_was_dialed(word) ? SLOT_DIALED : 0;
+        const uint32_t live =
+            SLOT_LIVE | how | SLOT_COPIED | dialed | (word & (SLOT_EOF_READ | SLOT_FIN));
         if (slot_state(word) == SLOT_MADE)
             continue;
         atomic_store_explicit(&slot->cookie, 0, memory_order_relaxed);

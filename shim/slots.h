@@ -73,6 +73,7 @@ enum {
     SLOT_WRITTEN = 1 << 13, /* a tombstone: the program has written to it, and knows */
     SLOT_KEPT_SHIFT = 16,   /* the settings of its own that a probe replaced (probe.h); 0: none */
     SLOT_KEPT = 255 << SLOT_KEPT_SHIFT,
+    SLOT_DIALED = 1 << 24, /* it was connected by a process that this one was forked from */
 };
 
 /*
@@ -104,6 +105,12 @@ static inline enum slot_state slot_state(uint32_t word)
 static inline enum how slot_how(uint32_t word)
 {
     return (enum how)((word & SLOT_HOW) >> SLOT_HOW_SHIFT);
+}
+
+/* Whether it was connected, and not accepted, as far as is known. */
+static inline bool slot_was_dialed(uint32_t word)
+{
+    return slot_how(word) == HOW_CONNECT || (word & SLOT_DIALED);
 }
 
 /* The slot of fd, NULL where there never was one. */

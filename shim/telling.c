@@ -14,14 +14,35 @@ struct telling {
     struct told told;
 };
 
+/* Who is in the way, besides the leaks if there are any. */
+static void find_holder(struct record *record)
+{
+    const uint64_t cookie = record->leak.cookie;
+    if (record->type == RECORD_RESCUE || record->leaks == 0)
+        record->holder = diag_holder(&record->wanted, &record->to);
+    else if (record->holder.kind != HOLDER_SELF)
+        diag_sharer(record->leak.fd, &record->holder);
+    if (cookie && record->holder.cookie == cookie)
+        record->holder.same = true;
+}
+
+/* Why a connection cannot be made is known only where another one is found. */
+static bool is_riddle(const struct record *record)
+{
+    return record->type == RECORD_BIND_CONFLICT && record->to.family && record->leaks == 0 &&
+           record->holder.kind == HOLDER_UNKNOWN;
+}
+
 /* Asks what only the kernel knows by now, and tells: both need descriptors. */
 static void run_tell(void *with)
 {
     struct telling *telling = with;
     struct record *record = &telling->record;
     const struct leak *leak = &record->leak;
-    if (record->type == RECORD_BIND_CONFLICT && record->leaks == 0)
-        record->holder = diag_holder(&record->wanted);
+    if (record->type == RECORD_BIND_CONFLICT || (record->type == RECORD_RESCUE && record->error))
+        find_holder(record);
+    if (is_riddle(record))
+        return;
     if (record->type == RECORD_REAP && record->error == 0)
         record->fate = record->why == WHY_DEAD
                            ? FATE_GONE

@@ -125,7 +125,7 @@ static void stay(struct departure left)
     if (slot) {
         const bool known = left.cookie != 0 && (uint32_t)kernel_cookie(left.fd) == left.cookie;
         const uint32_t keep =
-            known ? ~(uint32_t)(SLOT_STATE | SLOT_AWAITED) : SLOT_HOW | SLOT_COPIED;
+            known ? ~(uint32_t)(SLOT_STATE | SLOT_AWAITED) : SLOT_HOW | SLOT_COPIED | SLOT_DIALED;
         atomic_store_explicit(&slot->cookie, known ? left.cookie : 0, memory_order_relaxed);
         slot_release(slot, slot_state(left.word), left.word & keep);
     }
@@ -296,6 +296,8 @@ bool track_copy(int from, int fd)
         slot_flag(copy, SLOT_EOF_READ);
     if (word & SLOT_FIN)
         slot_flag(copy, SLOT_FIN);
+    if (word & SLOT_DIALED)
+        slot_flag(copy, SLOT_DIALED);
     slot_flag(original, SLOT_COPIED);
     return true;
 }
