@@ -14,12 +14,20 @@ struct telling {
     struct told told;
 };
 
+/* Now: what the hook saw may have been closed since, and then there is nobody, or only its rest. */
+static struct holder holder_now(const struct record *record)
+{
+    const struct holder now = diag_holder(&record->wanted, &record->to);
+    const bool gone = now.kind == HOLDER_UNKNOWN || now.kind == HOLDER_CLOSING;
+    return gone && record->holder.kind != HOLDER_UNKNOWN ? record->holder : now;
+}
+
 /* Who is in the way, besides the leaks if there are any. */
 static void find_holder(struct record *record)
 {
     const uint64_t cookie = record->leak.cookie;
     if (record->type == RECORD_RESCUE || record->leaks == 0)
-        record->holder = diag_holder(&record->wanted, &record->to);
+        record->holder = holder_now(record);
     else if (record->holder.kind != HOLDER_SELF)
         diag_sharer(record->leak.fd, &record->holder);
     if (cookie && record->holder.cookie == cookie)

@@ -304,11 +304,13 @@ Test(rescue, is_told_by_the_command_as_by_the_shim)
                                "attempt(t.connect, server)\n"
                                "u = made(1)\n"
                                "attempt(u.connect, server)\n"
-                               "attempt(made)\n",
+                               "attempt(made)\n"
+                               "wait()\n",
                        number[0], number[1]));
     hang_up(&program, 1);
     program_go_on(&program);
-    must_end(&program, "EADDRNOTAVAIL\nworks\nEADDRNOTAVAIL\nEADDRINUSE\n");
+    program_must_report(&program, "bind called at:");
+    must_end(&program, "EADDRNOTAVAIL\nworks\nEADDRNOTAVAIL\nEADDRINUSE\nready\n");
     must_report(&program, " failed, cannot assign requested address: this program still holds that "
                           "connection\n    fd 3  127.0.0.1:");
     must_report(&program, " (python3), has the same socket open: both must close it\n");
