@@ -19,6 +19,7 @@
 #include "real.h"
 #include "reap.h"
 #include "rescue.h"
+#include "reuse.h"
 #include "stack.h"
 #include "track.h"
 #include "watch.h"
@@ -65,6 +66,7 @@ int connect(int fd, const struct sockaddr *addr, socklen_t len)
         ret = rescue_connect(fd, addr, len, before, caller_here());
     watch_if(track_left(left, is_dissolved(addr, ret)));
     watch_if(track_connect(fd, addr, ret, caller_here()));
+    reuse_connected(fd, left.word);
     return ret;
 }
 
@@ -85,9 +87,11 @@ int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 int bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
     const int before = errno;
-    const int ret = real.bind(fd, addr, len);
-    return ret == 0 || errno != EADDRINUSE ? ret
-                                           : rescue_bind(fd, addr, len, before, caller_here());
+    int ret = real.bind(fd, addr, len);
+    if (ret != 0 && errno == EADDRINUSE)
+        ret = rescue_bind(fd, addr, len, before, caller_here());
+    reuse_bound(fd, addr, len, ret);
+    return ret;
 }
 
 int listen(int fd, int backlog)

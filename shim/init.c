@@ -21,6 +21,7 @@
 #include "record.h"
 #include "report.h"
 #include "rescue.h"
+#include "reuse.h"
 #include "slots.h"
 #include "stack.h"
 #include "text.h"
@@ -124,6 +125,7 @@ static bool go(void)
     watch_on(options.signal);
     watch_init(&options);
     rescue_start(&options);
+    reuse_start(&options);
     probe_init(options.grace_ms);
     pipe_start(options.action != ACTION_LOG);
     track_start(options.last);

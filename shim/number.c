@@ -14,6 +14,7 @@
 #include "pipe.h"
 #include "reap.h"
 #include "rescue.h"
+#include "reuse.h"
 #include "track.h"
 #include "watch.h"
 
@@ -209,6 +210,7 @@ static bool heard(long nr, long *ret, const long *args, int before, struct calle
     case SYS_bind:
         if (*ret == -1 && errno == EADDRINUSE)
             *ret = rescue_bind((int)a, (const struct sockaddr *)b, (socklen_t)c, before, caller);
+        reuse_bound((int)a, (const struct sockaddr *)b, (socklen_t)c, (int)*ret);
         return false;
     case SYS_listen:
         track_listen((int)a, (int)*ret);
@@ -252,6 +254,8 @@ bool number_after(long nr, long *ret, const long *args, struct number begun, str
     }
     used_by_number(nr, *ret, args, caller);
     const bool news = heard(nr, ret, args, begun.before, caller);
+    if (nr == SYS_connect)
+        reuse_connected((int)args[0], begun.from.word);
     watch_unshared(unshares(nr, args), (int)*ret, begun.left);
     return news || late;
 }

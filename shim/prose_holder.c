@@ -55,7 +55,7 @@ static void add_time_wait(struct text *text, const struct record *record)
                        "net.ipv4.tcp_timestamps), connect would work\n");
     else
         text_add(text, "    no process holds it; had both sockets set SO_REUSEADDR, the one that "
-                       "closed and this one, bind would work\n");
+                       "closed and this one, bind would work: run with reuseaddr=on\n");
 }
 
 void prose_holder(struct text *text, const struct record *record)

@@ -13,6 +13,7 @@
 #include "real.h"
 #include "reap.h"
 #include "record.h"
+#include "reuse.h"
 #include "signals.h"
 #include "stack.h"
 #include "watch.h"
@@ -26,9 +27,12 @@ void rescue_start(const struct options *options)
     atomic_store_explicit(&rules, options, memory_order_release);
 }
 
+typedef int naming(int fd, const struct sockaddr *addr, socklen_t len);
+
 /* What the program asked for and was refused with this error. */
 struct wish {
-    int (*call)(int fd, const struct sockaddr *addr, socklen_t len);
+    naming *again; /* the call, once more */
+    naming *alone; /* the same where nothing of this process is in the way; NULL: it is no use */
     int fd;
     const struct sockaddr *addr;
     socklen_t len;
@@ -185,14 +189,21 @@ static int call_patiently(const struct wish *wish, uint32_t *waited_ms)
 {
     const uint64_t start = clock_ms();
     uint32_t pause_ms = FIRST_PAUSE_MS;
-    int ret = wish->call(wish->fd, wish->addr, wish->len);
+    int ret = wish->again(wish->fd, wish->addr, wish->len);
     while (ret != 0 && errno == wish->error && clock_ms() - start < PATIENCE_MS) {
         clock_sleep_ms(pause_ms);
         pause_ms = pause_ms * 2 > LONGEST_PAUSE_MS ? LONGEST_PAUSE_MS : pause_ms * 2;
-        ret = wish->call(wish->fd, wish->addr, wish->len);
+        ret = wish->again(wish->fd, wish->addr, wish->len);
     }
     *waited_ms = (uint32_t)(clock_ms() - start);
     return ret;
+}
+
+/* Nothing of this process holds the port any more: with the option reuseaddr TIME_WAIT may. */
+static int bind_somehow(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    const int ret = real.bind(fd, addr, len);
+    return ret == 0 || errno != EADDRINUSE ? ret : reuse_bind(fd, addr, len);
 }
 
 static const struct options *rules_here(int fd)
@@ -211,6 +222,11 @@ static int rescue(const struct wish *wish, const struct options *options, struct
     record->error = wish->error;
     record->why = WHY_PORT;
     each_holder(options, record, &holders, count);
+    if (record->leaks == 0 && holders.others == 0 && wish->alone &&
+        wish->alone(wish->fd, wish->addr, wish->len) == 0) {
+        errno = before;
+        return 0;
+    }
     holders.busy = holders.reapable > 0 && holders.others == 0;
     for (int i = 0; i < REAP_TRIES && holders.busy > 0; i++) {
         clock_sleep_ms(i > 0);
@@ -233,7 +249,7 @@ static int rescue(const struct wish *wish, const struct options *options, struct
 int rescue_bind(int fd, const struct sockaddr *addr, socklen_t len, int before,
                 struct caller caller)
 {
-    const struct wish wish = {real.bind, fd, addr, len, EADDRINUSE};
+    const struct wish wish = {bind_somehow, reuse_bind, fd, addr, len, EADDRINUSE};
     const struct options *options = rules_here(fd);
     struct record record = {.type = RECORD_BIND_CONFLICT, .wanted = endpoint_of(addr, len)};
     if (!options || !record.wanted.port) {
@@ -247,7 +263,7 @@ int rescue_bind(int fd, const struct sockaddr *addr, socklen_t len, int before,
 int rescue_connect(int fd, const struct sockaddr *addr, socklen_t len, int before,
                    struct caller caller)
 {
-    const struct wish wish = {real.connect, fd, addr, len, EADDRNOTAVAIL};
+    const struct wish wish = {real.connect, NULL, fd, addr, len, EADDRNOTAVAIL};
     const struct options *options = rules_here(fd);
     struct record record = {
         .type = RECORD_BIND_CONFLICT, .wanted = kernel_local(fd), .to = endpoint_of(addr, len)};

@@ -212,16 +212,24 @@ bool slot_connect(struct slot *slot, site_t opened_at)
         if (slot_state(word) != SLOT_MADE)
             return false;
         forget(slot, opened_at);
-        if (swap(slot, &word, SLOT_LIVE | (uint32_t)HOW_CONNECT << SLOT_HOW_SHIFT))
+        const uint32_t bound = word & SLOT_BOUND;
+        if (swap(slot, &word, SLOT_LIVE | (uint32_t)HOW_CONNECT << SLOT_HOW_SHIFT | bound))
             return true;
     }
 }
 
-void slot_flag(struct slot *slot, uint32_t flag)
+void slot_flag(struct slot *slot, uint32_t flags)
 {
     uint32_t word = slot_word(slot);
-    while (slot_state(word) != SLOT_FREE && slot_state(word) != SLOT_MADE && !(word & flag) &&
-           !swap(slot, &word, word | flag)) {
+    while (slot_state(word) != SLOT_FREE && (word & flags) != flags &&
+           !swap(slot, &word, word | flags)) {
+    }
+}
+
+void slot_unflag(struct slot *slot, uint32_t flags)
+{
+    uint32_t word = slot_word(slot);
+    while ((word & flags) && !swap(slot, &word, word & ~flags)) {
     }
 }
 
@@ -276,8 +284,8 @@ void slots_adopt(void)
         struct slot *slot = slot_of(fd);
         const uint32_t word = slot_word(slot);
         const uint32_t dialed = slot_was_dialed(word) ? SLOT_DIALED : 0;
-        const uint32_t live =
-            SLOT_LIVE | how | SLOT_COPIED | dialed | (word & (SLOT_EOF_READ | SLOT_FIN));
+        const uint32_t live = SLOT_LIVE | how | SLOT_COPIED | dialed |
+                              (word & (SLOT_EOF_READ | SLOT_FIN | SLOT_LASTING));
         if (slot_state(word) == SLOT_MADE)
             continue;
         atomic_store_explicit(&slot->cookie, 0, memory_order_relaxed);

@@ -74,6 +74,10 @@ enum {
     SLOT_KEPT_SHIFT = 16,   /* the settings of its own that a probe replaced (probe.h); 0: none */
     SLOT_KEPT = 255 << SLOT_KEPT_SHIFT,
     SLOT_DIALED = 1 << 24, /* it was connected by a process that this one was forked from */
+    SLOT_BOUND = 1 << 25,  /* with the option reuseaddr: to a port of the program's choice */
+    SLOT_LENT = 1 << 26,   /* it has SO_REUSEADDR of us, and not of the program (reuse.h) */
+    /* What a copy has as well, and what is true whatever became of a call. */
+    SLOT_LASTING = SLOT_DIALED | SLOT_BOUND | SLOT_LENT,
 };
 
 /*
@@ -147,8 +151,9 @@ struct slot *slot_publish(int fd, enum slot_state state, enum how how, site_t op
 /* MADE to LIVE: a connect that succeeded. False from elsewhere. */
 bool slot_connect(struct slot *slot, site_t opened_at);
 
-/* Sets a flag, if the slot is LIVE, CLAIMED or BURIED. */
-void slot_flag(struct slot *slot, uint32_t flag);
+/* Sets flags, if the slot is not FREE; clears them. */
+void slot_flag(struct slot *slot, uint32_t flags);
+void slot_unflag(struct slot *slot, uint32_t flags);
 
 /*
  * LIVE to CLAIMED; false when it was not LIVE. The caller has all signals blocked. Release with
