@@ -122,6 +122,8 @@ static uint32_t *count_of(struct tally *tally, enum record_type type)
     case RECORD_LATE_CLOSE:
         return &tally->late;
     case RECORD_SUMMARY:
+    case RECORD_DESCRIPTORS:
+    case RECORD_GIVEN_BACK:
         break;
     }
     return NULL;

@@ -188,6 +188,21 @@ static void read_port(const json_t *json, struct retold *retold)
         trace_of(json, connects ? "connect_stack" : "bind_stack", retold->frames[3]);
 }
 
+static void read_limits(const json_t *json, struct retold *retold)
+{
+    struct record *record = &retold->record;
+    record->error = int_of(json, "errno");
+    record->limits = (struct limits){
+        .call = (enum limited)name_of(json, "call", names_limited),
+        .open = int_of(json, "open"),
+        .limit = int_of(json, "limit"),
+        .leaked = int_of(json, "leaked"),
+        .tombstones = int_of(json, "tombstones"),
+        .given = int_of(json, "given_back"),
+    };
+    retold->told.asked = trace_of(json, "call_stack", retold->frames[3]);
+}
+
 static void read_totals(const json_t *json, struct totals *totals)
 {
     *totals = (struct totals){
@@ -205,9 +220,11 @@ static void read_totals(const json_t *json, struct totals *totals)
 
 bool told_read(const json_t *json, struct retold *retold)
 {
-    const int type = names_find(names_type, text_of(json, "type"));
+    int type = names_find(names_type, text_of(json, "type"));
     if (type < 0)
         return false;
+    if (type == RECORD_RESCUE && strcmp(text_of(json, "what"), "descriptors") == 0)
+        type = RECORD_GIVEN_BACK;
     *retold = (struct retold){.record = {.type = (enum record_type)type}};
     struct told *told = &retold->told;
     told->record = &retold->record;
@@ -224,6 +241,10 @@ bool told_read(const json_t *json, struct retold *retold)
         break;
     case RECORD_SUMMARY:
         read_totals(json, &told->totals);
+        break;
+    case RECORD_DESCRIPTORS:
+    case RECORD_GIVEN_BACK:
+        read_limits(json, retold);
         break;
     }
     told->pid = int_of(json, "pid");

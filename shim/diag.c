@@ -217,10 +217,10 @@ struct holder diag_holder(const struct endpoint *wanted, const struct endpoint *
     return holder.kind == HOLDER_OTHER && !holder.pid ? find(wanted, to) : holder;
 }
 
-void diag_sharer(int fd, struct holder *holder)
+void diag_sharer(uint32_t inode, struct holder *holder)
 {
     struct holder sharer = {.kind = HOLDER_OTHER, .same = true};
-    sharer.pid = proc_other(proc_program_inode(fd), sharer.comm);
+    sharer.pid = proc_other(inode, sharer.comm);
     if (sharer.pid)
         *holder = sharer;
 }

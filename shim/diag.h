@@ -52,7 +52,7 @@ struct holder {
  */
 struct holder diag_holder(const struct endpoint *wanted, const struct endpoint *to);
 
-/* Another process that has the socket of the program's fd. Left as it is when none is found. */
-void diag_sharer(int fd, struct holder *holder);
+/* Another process that has the socket open. Left as it is when none is found. */
+void diag_sharer(uint32_t inode, struct holder *holder);
 
 #endif

@@ -20,6 +20,7 @@
 #include "reap.h"
 #include "rescue.h"
 #include "reuse.h"
+#include "shortage.h"
 #include "stack.h"
 #include "track.h"
 #include "watch.h"
@@ -52,7 +53,10 @@ static inline void used(int fd, ssize_t n, struct caller caller)
 
 int socket(int domain, int type, int protocol)
 {
-    const int fd = real.socket(domain, type, protocol);
+    const int before = errno;
+    int fd = real.socket(domain, type, protocol);
+    if (fd < 0 && shortage_relieve(LIMITED_SOCKET, before, caller_here()))
+        fd = real.socket(domain, type, protocol);
     track_socket(fd, domain, type, protocol);
     return fd;
 }
@@ -72,14 +76,20 @@ int connect(int fd, const struct sockaddr *addr, socklen_t len)
 
 int accept(int fd, struct sockaddr *addr, socklen_t *len)
 {
-    const int accepted = real.accept(fd, addr, len);
+    const int before = errno;
+    int accepted = real.accept(fd, addr, len);
+    if (accepted < 0 && shortage_relieve(LIMITED_ACCEPT, before, caller_here()))
+        accepted = real.accept(fd, addr, len);
     watch_if(track_accept(fd, accepted, caller_here()));
     return accepted;
 }
 
 int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
-    const int accepted = real.accept4(fd, addr, len, flags);
+    const int before = errno;
+    int accepted = real.accept4(fd, addr, len, flags);
+    if (accepted < 0 && shortage_relieve(LIMITED_ACCEPT4, before, caller_here()))
+        accepted = real.accept4(fd, addr, len, flags);
     watch_if(track_accept(fd, accepted, caller_here()));
     return accepted;
 }

@@ -361,6 +361,29 @@ static void add_summary(struct text *text, const struct told *told)
     add_suppressions(text, told);
 }
 
+static void add_limit_met(struct text *text, const struct told *told)
+{
+    const struct limits *limits = &told->record->limits;
+    if (limits->call != LIMITED_NONE) {
+        add_string(text, "call", names_limited[limits->call]);
+        add_number(text, "errno", (uint64_t)told->record->error);
+    }
+    add_number(text, "open", (uint64_t)limits->open);
+    add_number(text, "limit", (uint64_t)limits->limit);
+    add_number(text, "leaked", (uint64_t)limits->leaked);
+    add_number(text, "tombstones", (uint64_t)limits->tombstones);
+    add_trace(text, "call_stack", &told->asked);
+}
+
+static void add_given_back(struct text *text, const struct told *told)
+{
+    add_string(text, "what", "descriptors");
+    add_fds(text, "fds", &told->record->fds);
+    add_number(text, "given_back", (uint64_t)told->record->limits.given);
+    add_string(text, "outcome", "works");
+    add_limit_met(text, told);
+}
+
 void json_add(struct text *text, const struct told *told)
 {
     static void (*const adders[])(struct text *, const struct told *) = {
@@ -370,6 +393,8 @@ void json_add(struct text *text, const struct told *told)
         [RECORD_BIND_CONFLICT] = add_conflict,
         [RECORD_LATE_CLOSE] = add_late_close,
         [RECORD_SUMMARY] = add_summary,
+        [RECORD_DESCRIPTORS] = add_limit_met,
+        [RECORD_GIVEN_BACK] = add_given_back,
     };
     text_add(text, "{");
     add_string(text, "type", names_type[told->record->type]);

@@ -12,6 +12,8 @@ const char *const names_type[] = {
     [RECORD_BIND_CONFLICT] = "bind-conflict",
     [RECORD_LATE_CLOSE] = "late-close",
     [RECORD_SUMMARY] = "summary",
+    [RECORD_DESCRIPTORS] = "descriptor-limit",
+    [RECORD_GIVEN_BACK] = "rescue",
     NULL,
 };
 
@@ -36,6 +38,15 @@ const char *const names_why[] = {
     [WHY_GRACE] = "grace",
     [WHY_DEAD] = "dead",
     [WHY_PORT] = "port",
+    [WHY_DESCRIPTORS] = "descriptors",
+    NULL,
+};
+
+const char *const names_limited[] = {
+    [LIMITED_NONE] = "",
+    [LIMITED_SOCKET] = "socket",
+    [LIMITED_ACCEPT] = "accept",
+    [LIMITED_ACCEPT4] = "accept4",
     NULL,
 };
 

@@ -73,13 +73,6 @@ static void write_program(char who[PATH_SIZE])
     write_number(who, PATH_SIZE, "self/task/", thread_id());
 }
 
-uint32_t proc_program_inode(int fd)
-{
-    char who[PATH_SIZE];
-    write_program(who);
-    return inode_at(who, fd);
-}
-
 static long open_folder(const char *path)
 {
     return raw4(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);

@@ -13,9 +13,6 @@ enum { PROC_NO_FD = -1, PROC_UNKNOWN = -2, PROC_COMM_SIZE = 16 /* TASK_COMM_LEN 
  * any signal handler. */
 uint32_t proc_inode(int fd);
 
-/* The same of the program's fd, for an errand, which has descriptors of its own (thread.h). */
-uint32_t proc_program_inode(int fd);
-
 /* The program's lowest descriptor for the socket, PROC_NO_FD, or PROC_UNKNOWN without /proc. For an
  * errand, as the next one: both open folders. */
 int proc_own_fd(uint32_t inode);

@@ -5,6 +5,7 @@
 
 #include "names.h"
 #include "prose_holder.h"
+#include "prose_shortage.h"
 #include "suppress.h"
 
 enum { COLUMNS = 100 };
@@ -255,6 +256,8 @@ static void add_reap(struct text *text, const struct told *told)
         text_add(text, ")");
     } else {
         text_add(text, fates[record->fate]);
+        if (record->why == WHY_DESCRIPTORS)
+            text_add(text, "; its number was given back, descriptors ran out");
     }
     if (told->count > 1) {
         text_add(text, "; ");
@@ -391,6 +394,18 @@ static void add_summary(struct text *text, const struct told *told)
         add_suppression(text, &told->suppressions[i], told->symbolized);
 }
 
+static void add_limit_met(struct text *text, const struct told *told)
+{
+    prose_limit_met(text, told->record);
+    add_trace(text, "    called at:", &told->asked);
+}
+
+static void add_given_back(struct text *text, const struct told *told)
+{
+    prose_given_back(text, told->record);
+    add_trace(text, "    called at:", &told->asked);
+}
+
 void prose_add(struct text *text, const struct told *told)
 {
     static void (*const adders[])(struct text *, const struct told *) = {
@@ -400,6 +415,8 @@ void prose_add(struct text *text, const struct told *told)
         [RECORD_BIND_CONFLICT] = add_conflict,
         [RECORD_LATE_CLOSE] = add_late_close,
         [RECORD_SUMMARY] = add_summary,
+        [RECORD_DESCRIPTORS] = add_limit_met,
+        [RECORD_GIVEN_BACK] = add_given_back,
     };
     prose_begin(text, told->comm, told->pid);
     adders[told->record->type](text, told);

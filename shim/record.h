@@ -20,6 +20,26 @@ struct fds {
     int at[8];
 };
 
+/* Notes one more, while there is room. */
+static inline void fds_add(struct fds *fds, int fd)
+{
+    if (fds->count < (int)(sizeof(fds->at) / sizeof(fds->at[0])))
+        fds->at[fds->count++] = fd;
+}
+
+/* What meets the limit of open files. */
+enum limited { LIMITED_NONE, LIMITED_SOCKET, LIMITED_ACCEPT, LIMITED_ACCEPT4 };
+
+/* The descriptors of the process at that moment. */
+struct limits {
+    enum limited call; /* that failed; LIMITED_NONE: none has, yet */
+    int open;
+    int limit; /* RLIMIT_NOFILE */
+    int leaked;
+    int tombstones;
+    int given; /* how many numbers were given back */
+};
+
 /* A leaked socket, as it was when it was judged. */
 struct leak {
     uint64_t cookie;
@@ -48,9 +68,11 @@ enum record_type {
     RECORD_BIND_CONFLICT, /* wanted, to, leak (the first of leaks), fds, holder */
     RECORD_LATE_CLOSE,    /* leak, as far as it is remembered; reaped: a tombstone was closed */
     RECORD_SUMMARY,       /* nothing but the totals */
+    RECORD_DESCRIPTORS,   /* limits, error: nothing could be given back */
+    RECORD_GIVEN_BACK,    /* limits, error, fds; in JSON a rescue, too */
 };
 
-enum reap_why { WHY_GRACE, WHY_DEAD, WHY_PORT };
+enum reap_why { WHY_GRACE, WHY_DEAD, WHY_PORT, WHY_DESCRIPTORS };
 
 struct record {
     enum record_type type;
@@ -65,8 +87,10 @@ struct record {
     struct endpoint wanted; /* the program's end */
     struct endpoint to;     /* of a connect: the peer's end; no family: it was a bind */
     struct holder holder;   /* who is in the way, besides the leaks */
+    uint32_t inode;         /* of the leak's socket: others may have it, when ours is closed */
+    struct limits limits;
     struct leak leak;
-    site_t asked_at; /* where bind or connect was called */
+    site_t asked_at; /* where the call was that failed */
     enum fate fate;
 };
 

@@ -16,6 +16,7 @@
 #include "reuse.h"
 #include "signals.h"
 #include "stack.h"
+#include "tombs.h"
 #include "watch.h"
 
 enum { REAP_TRIES = 20, PATIENCE_MS = 1000, FIRST_PAUSE_MS = 1, LONGEST_PAUSE_MS = 50 };
@@ -59,24 +60,20 @@ static bool has_copy(int fd, uint64_t cookie, int end, uint32_t flag)
     return false;
 }
 
-static void add_fd(struct fds *fds, int fd)
-{
-    if (fds->count < (int)(sizeof(fds->at) / sizeof(fds->at[0])))
-        fds->at[fds->count++] = fd;
-}
-
 /* One socket is one leak, however many descriptors it has. */
 static void add_leak(struct record *record, const struct leak *leak, uint32_t word)
 {
     const bool copied = word & SLOT_COPIED;
-    add_fd(&record->fds, leak->fd);
+    fds_add(&record->fds, leak->fd);
     if (copied && has_copy(leak->fd, leak->cookie, leak->fd, SLOT_COPIED)) {
         if (leak->cookie == record->leak.cookie)
-            add_fd(&record->leak.copies, leak->fd);
+            fds_add(&record->leak.copies, leak->fd);
         return;
     }
-    if (record->leaks++ == 0)
+    if (record->leaks++ == 0) {
         record->leak = *leak;
+        record->inode = proc_inode(leak->fd);
+    }
     const bool told =
         (word & SLOT_TOLD) || (copied && has_copy(leak->fd, leak->cookie, INT32_MAX, SLOT_TOLD));
     record->fresh += !told;
@@ -144,11 +141,13 @@ static void reap(int fd, struct slot *slot, const struct options *options, struc
     const int error = may_go ? reap_bury(fd, look.leak.cookie, look.ruling.reap) : ESTALE;
     const bool buried = error == 0;
     const bool copied = slot_word(slot) & SLOT_COPIED;
+    if (buried)
+        tombs_note(fd, slot);
     holders->busy += error == EAGAIN;
     slot_release(slot, buried ? SLOT_BURIED : SLOT_LIVE, 0);
     if (!buried)
         return;
-    add_fd(&holders->buried, fd);
+    fds_add(&holders->buried, fd);
     record->reaped += !copied || !has_copy(fd, look.leak.cookie, INT32_MAX, SLOT_COPIED);
     record->released = record->reaped;
 }

@@ -93,6 +93,8 @@ static struct tally *tally_of(const struct record *record)
     case RECORD_LATE_CLOSE:
         return &site->tallies[2];
     case RECORD_SUMMARY:
+    case RECORD_DESCRIPTORS:
+    case RECORD_GIVEN_BACK:
         break;
     }
     return NULL;

@@ -233,13 +233,23 @@ void slot_unflag(struct slot *slot, uint32_t flags)
     }
 }
 
-bool slot_claim(struct slot *slot)
+static bool claim(struct slot *slot, enum slot_state from)
 {
     uint32_t word = slot_word(slot);
-    while (slot_state(word) == SLOT_LIVE)
+    while (slot_state(word) == from)
         if (swap(slot, &word, (word & ~(uint32_t)SLOT_STATE) | SLOT_CLAIMED))
             return true;
     return false;
+}
+
+bool slot_claim(struct slot *slot)
+{
+    return claim(slot, SLOT_LIVE);
+}
+
+bool slot_claim_buried(struct slot *slot)
+{
+    return claim(slot, SLOT_BURIED);
 }
 
 bool slot_claim_patiently(struct slot *slot)

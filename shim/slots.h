@@ -7,7 +7,7 @@
  *     MADE     a TCP socket without a connection: the watcher passes by
  *     LIVE     a connection, within the watcher's reach
  *     CLAIMED  a watcher or a rescuer is looking at it, for a few system calls that do not block
- *     BURIED   a tombstone of ours lies on the number
+ *     BURIED   a tombstone of ours lies on the number; CLAIMED and FREE when it is given back
  *
  *          slot_publish       slot_connect          slot_claim
  *     FREE -----------> MADE -------------> LIVE <--------------> CLAIMED
@@ -85,7 +85,8 @@ enum {
  * hooks do so as well; their order is given by the word alone, so all of them are relaxed.
  * eof_cs and the sites are written by hooks; cookie, opened_cs, gone_cs, unread_bytes and due_cs by
  * who holds the claim, when the watcher first sees the slot: a hook does not ask for the time.
- * Times are clock_cs().
+ * Times are clock_cs(). Of a tombstone due_cs is when it was buried, and eof_cs the low half of the
+ * cookie that it has itself (tombs.c); cookie is that of the socket that lay there.
  */
 struct slot {
     _Atomic uint32_t word;
@@ -161,6 +162,7 @@ void slot_unflag(struct slot *slot, uint32_t flags);
  */
 bool slot_claim(struct slot *slot);
 bool slot_claim_patiently(struct slot *slot); /* waits while another has it */
+bool slot_claim_buried(struct slot *slot);    /* BURIED to CLAIMED, to give its number back */
 void slot_release(struct slot *slot, enum slot_state next, uint32_t flags);
 
 /*

@@ -29,7 +29,7 @@ static void find_holder(struct record *record)
     if (record->type == RECORD_RESCUE || record->leaks == 0)
         record->holder = holder_now(record);
     else if (record->holder.kind != HOLDER_SELF)
-        diag_sharer(record->leak.fd, &record->holder);
+        diag_sharer(record->inode, &record->holder);
     if (cookie && record->holder.cookie == cookie)
         record->holder.same = true;
 }
@@ -100,12 +100,40 @@ static void run_report_tell(void *told)
     report_tell(told);
 }
 
-void telling_posted(bool (*leaving)(void))
+/* The first that is found of each site, as it is now; none that is in use again. */
+static void tell_each_held(const struct options *options, bool (*leaving)(void))
+{
+    sites_ask();
+    for (int fd = slots_next(0); fd >= 0 && !leaving(); fd = slots_next(fd + 1)) {
+        struct slot *slot = slot_of(fd);
+        struct record record = {.type = RECORD_LEAK, .leaks = 1};
+        struct look look = {0};
+        struct told told;
+        if ((slot_word(slot) & (SLOT_TOLD | SLOT_QUIET)) != SLOT_TOLD || !slot_claim(slot))
+            continue;
+        const bool leaks = look_at(fd, slot, options, &look) && look.ruling.class != CLASS_NONE;
+        slot_release(slot, SLOT_LIVE, 0);
+        record.leak = look.leak;
+        if (leaks && report_held(&record, &told))
+            thread_apart(run_report_tell, &told);
+    }
+}
+
+static bool met_limit(const struct record *record)
+{
+    return record->type == RECORD_DESCRIPTORS ||
+           (record->type == RECORD_GIVEN_BACK && record->limits.call != LIMITED_NONE);
+}
+
+void telling_posted(const struct options *options, bool (*leaving)(void))
 {
     struct record record;
     struct told told;
-    while (!leaving() && record_take(&record))
+    while (!leaving() && record_take(&record)) {
         tell(&record);
+        if (met_limit(&record))
+            tell_each_held(options, leaving);
+    }
     while (!leaving() && report_pending(&record, &told))
         thread_apart(run_report_tell, &told);
 }
@@ -122,23 +150,9 @@ static void run_last_summary(void *unused)
     report_summary_if_any();
 }
 
-/* The first that is found of each site, as it is now; none that is in use again. */
 void telling_held(const struct options *options, bool (*leaving)(void))
 {
-    sites_ask();
-    for (int fd = slots_next(0); fd >= 0 && !leaving(); fd = slots_next(fd + 1)) {
-        struct slot *slot = slot_of(fd);
-        struct record record = {.type = RECORD_LEAK, .leaks = 1};
-        struct look look = {0};
-        struct told told;
-        if ((slot_word(slot) & (SLOT_TOLD | SLOT_QUIET)) != SLOT_TOLD || !slot_claim(slot))
-            continue;
-        const bool leaks = look_at(fd, slot, options, &look) && look.ruling.class != CLASS_NONE;
-        slot_release(slot, SLOT_LIVE, 0);
-        record.leak = look.leak;
-        if (leaks && report_held(&record, &told))
-            thread_apart(run_report_tell, &told);
-    }
+    tell_each_held(options, leaving);
     thread_apart(run_summary, NULL);
 }
 

@@ -391,6 +391,39 @@ Test(schema, describes_what_the_command_adds)
     close(listener);
 }
 
+/* Runs out of descriptors with four leaks, before or after they are found to be leaked. */
+static void run_out(const char *more, char *when, const char *outcome)
+{
+    char script[] = "import os, resource, socket, sys, time\n"
+                    "resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))\n"
+                    "there = socket.create_server(('127.0.0.1', 0))\n"
+                    "keep = []\n"
+                    "for i in range(4):\n"
+                    "    s = socket.create_connection(there.getsockname()); keep.append(s)\n"
+                    "    there.accept()[0].close()\n"
+                    "if sys.argv[1] == 'after': time.sleep(0.6)\n"
+                    "try:\n"
+                    "    while True: keep.append(os.open('/dev/null', os.O_RDONLY))\n"
+                    "except OSError: pass\n"
+                    "if sys.argv[1] == 'before': time.sleep(0.6)\n"
+                    "try: socket.socket()\n"
+                    "except OSError: pass\n"
+                    "sys.stdin.read()\n";
+    struct program program;
+    program_start(&program, options_with(more), ARGS("python3", "-c", script, when));
+    must_write(outcome);
+    cr_expect_eq(program_end(&program), 0);
+}
+
+Test(schema, describes_the_limit_of_descriptors_and_what_is_given_back)
+{
+    run_out("grace=100ms,action=log", "after", "\"type\":\"descriptor-limit\"");
+    must_write("\"held\":4}");
+    run_out("grace=100ms,action=close", "after", "\"what\":\"descriptors\",\"fds\":[4,");
+    run_out("grace=100ms,action=close", "before", "\"why\":\"descriptors\",\"outcome\":\"gone\"");
+    must_be_valid(12);
+}
+
 Test(schema, describes_what_is_not_written_yet)
 {
     write_file("lines",
