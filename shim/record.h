@@ -12,6 +12,7 @@
 #include "diag.h"
 #include "endpoint.h"
 #include "judge.h"
+#include "limited.h"
 #include "slots.h"
 
 /* Some descriptors: as many as a report has room for. */
@@ -26,9 +27,6 @@ static inline void fds_add(struct fds *fds, int fd)
     if (fds->count < (int)(sizeof(fds->at) / sizeof(fds->at[0])))
         fds->at[fds->count++] = fd;
 }
-
-/* What meets the limit of open files. */
-enum limited { LIMITED_NONE, LIMITED_SOCKET, LIMITED_ACCEPT, LIMITED_ACCEPT4 };
 
 /* The descriptors of the process at that moment. */
 struct limits {

@@ -14,6 +14,7 @@
 #include "owner.h"
 #include "raw.h"
 #include "reap.h"
+#include "record.h"
 #include "signals.h"
 #include "stack.h"
 #include "text.h"

@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 #include "caller.h"
+#include "limited.h"
 #include "options.h"
-#include "record.h"
 
 /* Called once, by the constructor; options stay valid. Until then nothing is done. */
 void shortage_start(const struct options *options);
