@@ -136,6 +136,15 @@ static bool read_outcome(const json_t *record, struct log_entry *entry)
     return sound;
 }
 
+static bool read_queue(const json_t *record, struct log_entry *entry)
+{
+    return read_text(record, "local", &entry->local) && entry->local[0] &&
+           read_number(record, "waiting", &entry->waiting) &&
+           read_number(record, "hung_up", &entry->hung_up) &&
+           read_age(record, "age_s", &entry->age_ms) && read_text(record, "site", &entry->site) &&
+           is_site(entry->site) && read_stack(record, "open_stack", &entry->open_stack);
+}
+
 static bool read_body(const json_t *record, const json_t *leak, struct log_entry *entry)
 {
     switch (entry->type) {
@@ -152,6 +161,8 @@ static bool read_body(const json_t *record, const json_t *leak, struct log_entry
                read_reaped(record, entry);
     case RECORD_BIND_CONFLICT:
         return json_is_object(leak) && read_leak(leak, entry) && read_counts(record, entry);
+    case RECORD_ACCEPT_QUEUE:
+        return read_queue(record, entry);
     case RECORD_SUMMARY:
         return read_number(record, "leaked", &entry->leaked);
     case RECORD_DESCRIPTORS:
@@ -184,6 +195,7 @@ enum entry_found entry_read(const json_t *record, struct log_entry *entry)
                                 .class = "",
                                 .how = "",
                                 .peer = "",
+                                .local = "",
                                 .since = -1};
     return read_process(record, entry) && read_body(record, leak, entry) ? ENTRY_READ : ENTRY_WRONG;
 }

@@ -137,6 +137,8 @@ bool groups_add(struct groups *groups, const json_t *record, int file)
         groups->last_ms = entry.time_ms;
     if (entry.type == RECORD_SUMMARY)
         tallies_end(&groups->tallies, &entry, file);
+    else if (entry.type == RECORD_ACCEPT_QUEUE)
+        queues_add(&groups->queues, &entry);
     else
         count_entry(groups, &entry, file);
     return true;
@@ -161,6 +163,7 @@ static int compare_groups(const void *a, const void *b)
 void groups_finish(struct groups *groups)
 {
     tallies_finish(&groups->tallies);
+    queues_sort(&groups->queues);
     for (size_t i = 0; i < groups->count; i++)
         if (groups->all[i]->last_ms < groups->all[i]->first_ms) /* no line told its leaks */
             groups->all[i]->last_ms = groups->all[i]->first_ms;
@@ -185,6 +188,7 @@ static void free_group(void *node)
 void groups_free(struct groups *groups)
 {
     tdestroy(groups->by_key, free_group);
+    queues_free(&groups->queues);
     free(groups->all);
 }
 

@@ -1,5 +1,5 @@
 /*
- * The records of many processes by call site.
+ * The records of many processes by call site, and those of accept queues by address.
  */
 #ifndef CLOSEWAIT_GROUPS_H
 #define CLOSEWAIT_GROUPS_H
@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "entry.h"
+#include "queues.h"
 #include "tally.h"
 
 /*
@@ -41,6 +42,7 @@ struct groups {
     void *by_key;       /* a tree, as tsearch(3) makes it */
     struct group **all; /* once finished in the order of showing: what holds most comes first */
     size_t count;
+    struct queues queues;
     struct tallies tallies; /* of processes, untold */
     int64_t last_ms;        /* the time of the latest record; INT64_MIN: there was none */
 };

@@ -33,6 +33,15 @@ static void print_time(int64_t ms)
     fputs(date, stdout);
 }
 
+static void print_span(int64_t first_ms, int64_t last_ms)
+{
+    print_title("seen");
+    print_time(first_ms);
+    fputs(" to ", stdout);
+    print_time(last_ms);
+    fputs(" UTC\n", stdout);
+}
+
 static const char *meaning_of(const char *class)
 {
     static const struct {
@@ -92,11 +101,7 @@ static void print_ages(const struct groups *groups, const struct group *group)
         print_duration(group->last_ms - group->first_ms);
         putchar('\n');
     }
-    print_title("seen");
-    print_time(group->first_ms);
-    fputs(" to ", stdout);
-    print_time(group->last_ms);
-    fputs(" UTC\n", stdout);
+    print_span(group->first_ms, group->last_ms);
 }
 
 /* Down to main: what libc does before it is no news. */
@@ -148,6 +153,26 @@ static void print_group(const struct groups *groups, const struct group *group,
     json_decref(stacks);
 }
 
+static void print_queue(const struct stuck_queue *queue, const struct groups_style *style)
+{
+    json_t *stacks = queue_stacks(queue, style->symbols);
+    fputs(style->colors ? "accept queue of \033[1m" : "accept queue of ", stdout);
+    frames_print_text(stdout, queue->local);
+    fputs(style->colors ? "\033[0m, " : ", ", stdout);
+    frames_print_text(stdout, queue->comm);
+    printf(": told %" PRIu64 " time%s\n", queue->times, queue->times == 1 ? "" : "s");
+    print_title("waiting");
+    printf("%" PRIu32 " at most, up to ", queue->waiting);
+    print_duration(queue->age_ms);
+    putchar('\n');
+    print_title("hung up");
+    printf("%" PRIu32 " at most\n", queue->hung_up);
+    print_span(queue->first_ms, queue->last_ms);
+    print_stack("listen called at", json_object_get(stacks, "open_stack"));
+    putchar('\n');
+    json_decref(stacks);
+}
+
 static void print_total(const struct groups *groups, size_t shown)
 {
     struct sums total = {0};
@@ -171,5 +196,7 @@ void groups_print_text(const struct groups *groups, const struct groups_style *s
     const size_t shown = groups_shown(groups, style);
     for (size_t i = 0; i < shown; i++)
         print_group(groups, groups->all[i], style);
+    for (size_t i = 0; i < groups->queues.count; i++)
+        print_queue(groups->queues.all[i], style);
     print_total(groups, shown);
 }

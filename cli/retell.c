@@ -28,9 +28,9 @@ bool retell_begin(struct retell *retell, const struct options *options)
     char why[PATH_MAX + 256];
     *retell = (struct retell){.options = *options};
     retell->symbols = symbols_begin();
-    retell->quiet = json_object();
+    retell->sites = json_object();
     retell->pids = json_object();
-    if (!retell->symbols || !retell->quiet || !retell->pids)
+    if (!retell->symbols || !retell->sites || !retell->pids)
         return complain("no memory");
     if (!options->suppress[0])
         return true;
@@ -48,7 +48,7 @@ bool retell_search(struct retell *retell, const char *path)
 void retell_end(struct retell *retell)
 {
     symbols_end(retell->symbols);
-    json_decref(retell->quiet);
+    json_decref(retell->sites);
     json_decref(retell->pids);
     free(retell->patterns);
 }
@@ -130,6 +130,7 @@ static bool is_news(const struct told *told)
         return told_is_news(told);
     case RECORD_RESCUE:
     case RECORD_BIND_CONFLICT:
+    case RECORD_ACCEPT_QUEUE:
     case RECORD_SUMMARY:
     case RECORD_DESCRIPTORS:
     case RECORD_GIVEN_BACK:
@@ -150,16 +151,50 @@ static void tell_prose(struct retell *retell, const struct retold *retold)
     write_out(retell, retold->told.pid, text.at, text.len);
 }
 
-static json_t *quiet_sites(struct retell *retell, const struct told *told)
+/* The sites of a process; see struct retell. */
+static json_t *sites_of(struct retell *retell, const struct told *told)
 {
     char pid[16];
     snprintf(pid, sizeof(pid), "%d", told->pid);
-    json_t *sites = json_object_get(retell->quiet, pid);
+    json_t *sites = json_object_get(retell->sites, pid);
     if (!sites) {
         sites = json_object();
-        json_object_set_new(retell->quiet, pid, sites);
+        json_object_set_new(retell->sites, pid, sites);
     }
     return sites;
+}
+
+static json_t *site_of(struct retell *retell, const struct told *told)
+{
+    char name[24];
+    json_t *sites = sites_of(retell, told);
+    snprintf(name, sizeof(name), "%llx", (unsigned long long)told->site);
+    json_t *site = json_object_get(sites, name);
+    if (!site) {
+        site = json_object();
+        json_object_set_new(sites, name, site);
+    }
+    return site;
+}
+
+static json_int_t count_of(const json_t *site, const char *name)
+{
+    return json_integer_value(json_object_get(site, name));
+}
+
+static bool is_leak(const struct record *record)
+{
+    return record->type == RECORD_LEAK || record->type == RECORD_RESCUE ||
+           (record->type == RECORD_BIND_CONFLICT && record->leaks > 0);
+}
+
+static void note_leaks(struct retell *retell, const struct retold *retold)
+{
+    if (!retell->patterns || !is_leak(&retold->record))
+        return;
+    json_t *site = site_of(retell, &retold->told);
+    if (retold->told.count > count_of(site, "leaks"))
+        json_object_set_new(site, "leaks", json_integer(retold->told.count));
 }
 
 /* NULL when none matches. */
@@ -173,18 +208,25 @@ static struct suppression *pattern_of(struct retell *retell, const struct retold
 static bool is_suppressed(struct retell *retell, const struct retold *retold)
 {
     const struct told *told = &retold->told;
-    char site[24];
     struct suppression *pattern = pattern_of(retell, retold);
     if (!pattern || retold->record.type != RECORD_LEAK)
         return false;
+    if (told->held) /* once more, and counted before */
+        return true;
     /* What had no line since the site's last one is taken for what has this one. */
     const uint32_t leaks = told->count > told->since ? told->count - told->since : 1;
-    json_t *sites = quiet_sites(retell, told);
-    snprintf(site, sizeof(site), "%llx", (unsigned long long)told->site);
-    const json_int_t before = json_integer_value(json_object_get(sites, site));
+    json_t *site = site_of(retell, told);
     pattern->matched += leaks;
-    json_object_set_new(sites, site, json_integer(before + leaks));
+    json_object_set_new(site, "quiet", json_integer(count_of(site, "quiet") + leaks));
     return true;
+}
+
+/* What the shim says that a site holds has those in it that only we could see to be suppressed. */
+static void correct_held(struct retell *retell, json_t *json, struct told *told)
+{
+    const json_int_t quiet = count_of(site_of(retell, told), "quiet");
+    told->held = told->held > quiet ? told->held - (uint32_t)quiet : 1;
+    json_object_set_new(json, "held", json_integer(told->held));
 }
 
 static void move_count(json_t *summary, const char *name, json_int_t by)
@@ -196,19 +238,25 @@ static void move_count(json_t *summary, const char *name, json_int_t by)
 /* The shim has counted as leaks what only we could see to be suppressed. */
 static void correct_summary(struct retell *retell, json_t *summary, const struct told *told)
 {
-    json_t *sites = quiet_sites(retell, told);
     json_t *patterns = json_object_get(summary, "suppressions");
     json_int_t quiet = 0;
-    const char *site;
-    json_t *count;
+    json_int_t quiet_sites = 0;
+    const char *name;
+    json_t *site;
     size_t i;
     json_t *pattern;
-    json_object_foreach(sites, site, count) quiet += json_integer_value(count);
+    json_object_foreach(sites_of(retell, told), name, site)
+    {
+        const json_int_t of_site = count_of(site, "quiet");
+        quiet += of_site;
+        quiet_sites += of_site > 0 && of_site >= count_of(site, "leaks");
+    }
     move_count(summary, "leaked", -quiet);
     move_count(summary, "suppressed", quiet);
-    move_count(summary, "sites", -(json_int_t)json_object_size(sites));
+    move_count(summary, "sites", -quiet_sites);
     move_count(summary, "held", -quiet);
     move_count(summary, "lost", retell->lost);
+    retell->lost = 0;
     json_array_foreach(patterns, i, pattern)
     {
         if (retell->patterns && (int)i < retell->patterns->count &&
@@ -228,12 +276,6 @@ static void read_patterns(struct retell *retell, const json_t *summary, struct t
             json_object_get(json_array_get(patterns, (size_t)i), "matched"));
     told->suppressions = retell->patterns->at;
     told->suppression_count = retell->patterns->count;
-}
-
-static bool is_leak(const struct record *record)
-{
-    return record->type == RECORD_LEAK || record->type == RECORD_RESCUE ||
-           (record->type == RECORD_BIND_CONFLICT && record->leaks > 0);
 }
 
 void retell_note_pid(struct retell *retell, int pid)
@@ -256,8 +298,11 @@ static void retell_record(struct retell *retell, json_t *json)
     if (!told_read(json, &retold))
         return;
     retell_note_pid(retell, retold.told.pid);
+    note_leaks(retell, &retold);
     if (is_suppressed(retell, &retold))
         return;
+    if (retold.told.held)
+        correct_held(retell, json, &retold.told);
     retell->leaked |= is_leak(&retold.record) && !pattern_of(retell, &retold);
     if (retold.record.type == RECORD_SUMMARY) {
         correct_summary(retell, json, &retold.told);

@@ -17,9 +17,10 @@ struct retell {
     struct options options; /* what was asked for: action, format, output, suppress */
     struct symbols *symbols;
     struct suppressions *patterns; /* NULL without a file */
-    json_t *quiet;  /* by pid, the sites whose leaks a pattern of ours matched, and how many */
+    json_t *sites;  /* by pid and site: how many "leaks" it has had, and how many of them were
+                       "quiet": a pattern of ours matched */
     json_t *pids;   /* of who has written, or said hello */
-    int lost;       /* records that could not be written */
+    int lost;       /* records that could not be written, and that no summary has told */
     bool leaked;    /* something that no pattern suppresses */
     bool unwritten; /* said that the output cannot be written */
 };

@@ -121,6 +121,7 @@ static uint32_t *count_of(struct tally *tally, enum record_type type)
         return &tally->reaps;
     case RECORD_LATE_CLOSE:
         return &tally->late;
+    case RECORD_ACCEPT_QUEUE:
     case RECORD_SUMMARY:
     case RECORD_DESCRIPTORS:
     case RECORD_GIVEN_BACK:

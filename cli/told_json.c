@@ -203,6 +203,17 @@ static void read_limits(const json_t *json, struct retold *retold)
     retold->told.asked = trace_of(json, "call_stack", retold->frames[3]);
 }
 
+/* Its site and its stack are those of the listener. */
+static void read_queue(const json_t *json, struct queue *queue)
+{
+    *queue = (struct queue){
+        .waiting = count_of(json, "waiting"),
+        .hung_up = count_of(json, "hung_up"),
+        .backlog = count_of(json, "backlog"),
+        .age_ms = ms_of(json, "age_s"),
+    };
+}
+
 static void read_totals(const json_t *json, struct totals *totals)
 {
     *totals = (struct totals){
@@ -238,6 +249,10 @@ bool told_read(const json_t *json, struct retold *retold)
     case RECORD_RESCUE:
     case RECORD_BIND_CONFLICT:
         read_port(json, retold);
+        break;
+    case RECORD_ACCEPT_QUEUE:
+        read_leak(json, retold);
+        read_queue(json, &retold->record.queue);
         break;
     case RECORD_SUMMARY:
         read_totals(json, &told->totals);

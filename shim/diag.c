@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -98,7 +99,7 @@ static struct endpoint end_of(uint8_t family, const void *ip, uint16_t port)
                              : endpoint_of((const struct sockaddr *)&in6, sizeof(in6));
 }
 
-static struct endpoint source_of(const struct inet_diag_msg *msg)
+struct endpoint diag_local(const struct inet_diag_msg *msg)
 {
     return end_of(msg->idiag_family, msg->id.idiag_src, msg->id.idiag_sport);
 }
@@ -149,14 +150,14 @@ static struct holder holder_of(const struct inet_diag_msg *msg)
 static int weight(const struct inet_diag_msg *msg, const struct endpoint *wanted,
                   enum holder_kind kind)
 {
-    const struct endpoint source = source_of(msg);
+    const struct endpoint source = diag_local(msg);
     return kinds[kind] + (source.family == wanted->family ? 10 : 0) +
            (msg->idiag_state == TCP_LISTEN ? 20 : 0) + 1;
 }
 
 static bool in_the_way(const struct inet_diag_msg *msg, const struct search *search)
 {
-    const struct endpoint source = source_of(msg);
+    const struct endpoint source = diag_local(msg);
     const struct endpoint target = target_of(msg);
     return endpoint_conflict(&source, search->wanted) &&
            (!search->to->family || endpoint_conflict(&target, search->to));
@@ -179,32 +180,61 @@ static void weigh(const struct inet_diag_msg *msg, struct search *search)
     }
 }
 
-static void weigh_family(uint8_t family, struct search *search)
+static void see_message(const struct nlmsghdr *header,
+                        void (*see)(const struct diag_found *found, void *with), void *with)
 {
-    struct request request = request_for(family, NLM_F_DUMP);
-    request.body.id.idiag_sport = htons(search->wanted->port);
+    struct diag_found found = {.msg = NLMSG_DATA(header)};
+    const struct rtattr *attr = (const struct rtattr *)(found.msg + 1);
+    size_t left = NLMSG_PAYLOAD(header, sizeof(*found.msg));
+    for (; RTA_OK(attr, left); attr = RTA_NEXT(attr, left)) {
+        if (attr->rta_type != INET_DIAG_INFO)
+            continue;
+        found.info = RTA_DATA(attr);
+        found.info_size = RTA_PAYLOAD(attr);
+    }
+    see(&found, with);
+}
+
+bool diag_each(const struct diag_wanted *wanted,
+               void (*see)(const struct diag_found *found, void *with), void *with)
+{
+    struct request request = request_for(wanted->domain, NLM_F_DUMP);
+    request.body.id.idiag_sport = htons(wanted->port);
+    request.body.idiag_states = wanted->states;
+    request.body.idiag_ext = 1 << (INET_DIAG_INFO - 1);
     const int fd = ask(&request);
     if (fd < 0)
-        return;
+        return false;
     _Alignas(struct nlmsghdr) char answer[ANSWER_SIZE] = {0};
-    for (long len; (len = raw6(SYS_recvfrom, fd, (long)answer, sizeof(answer), 0, 0, 0)) > 0;) {
+    bool more = wanted->netns == 0 || kernel_netns(fd) == wanted->netns;
+    bool done = false;
+    for (long len;
+         more && (len = raw6(SYS_recvfrom, fd, (long)answer, sizeof(answer), 0, 0, 0)) > 0;) {
         const struct nlmsghdr *header = (const struct nlmsghdr *)answer;
-        for (size_t left = (size_t)len; NLMSG_OK(header, left); header = NLMSG_NEXT(header, left)) {
-            if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY) {
-                raw1(SYS_close, fd);
-                return;
-            }
-            weigh(NLMSG_DATA(header), search);
+        for (size_t left = (size_t)len; more && NLMSG_OK(header, left);
+             header = NLMSG_NEXT(header, left)) {
+            more = header->nlmsg_type == SOCK_DIAG_BY_FAMILY;
+            done = header->nlmsg_type == NLMSG_DONE;
+            if (more)
+                see_message(header, see, with);
         }
     }
     raw1(SYS_close, fd);
+    return done;
+}
+
+static void weigh_found(const struct diag_found *found, void *search)
+{
+    weigh(found->msg, search);
 }
 
 static struct holder find(const struct endpoint *wanted, const struct endpoint *to)
 {
     struct search search = {.wanted = wanted, .to = to};
-    weigh_family(AF_INET, &search);
-    weigh_family(AF_INET6, &search);
+    struct diag_wanted sockets = {.domain = AF_INET, .port = wanted->port, .states = UINT32_MAX};
+    diag_each(&sockets, weigh_found, &search);
+    sockets.domain = AF_INET6;
+    diag_each(&sockets, weigh_found, &search);
     if (search.holder.kind == HOLDER_OTHER)
         search.holder.pid = proc_other(search.inode, search.holder.comm);
     return search.holder;

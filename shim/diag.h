@@ -5,7 +5,9 @@
 #ifndef CLOSEWAIT_DIAG_H
 #define CLOSEWAIT_DIAG_H
 
+#include <linux/inet_diag.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "endpoint.h"
@@ -54,5 +56,28 @@ struct holder diag_holder(const struct endpoint *wanted, const struct endpoint *
 
 /* Another process that has the socket open. Left as it is when none is found. */
 void diag_sharer(uint32_t inode, struct holder *holder);
+
+/* Which TCP sockets to be told of: those of a domain with that local port in one of these states.
+ */
+struct diag_wanted {
+    uint8_t domain;
+    uint16_t port;
+    uint32_t states; /* 1 << TCP_LISTEN | ... */
+    uint64_t netns;  /* theirs (kernel.h); 0: whichever this thread is in */
+};
+
+/* One of them: what the kernel says of it, and its TCP_INFO, which is NULL where there is none. */
+struct diag_found {
+    const struct inet_diag_msg *msg;
+    const void *info;
+    size_t info_size;
+};
+
+/* Calls see with each. False when that were not all of them. */
+bool diag_each(const struct diag_wanted *wanted,
+               void (*see)(const struct diag_found *found, void *with), void *with);
+
+/* The local end of one. */
+struct endpoint diag_local(const struct inet_diag_msg *msg);
 
 #endif

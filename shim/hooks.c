@@ -107,7 +107,7 @@ int bind(int fd, const struct sockaddr *addr, socklen_t len)
 int listen(int fd, int backlog)
 {
     const int ret = real.listen(fd, backlog);
-    track_listen(fd, ret);
+    watch_if(track_listen(fd, ret, caller_here()));
     return ret;
 }
 

@@ -329,6 +329,19 @@ static void add_late_close(struct text *text, const struct told *told)
     add_counts(text, told);
 }
 
+static void add_accept_queue(struct text *text, const struct told *told)
+{
+    const struct record *record = told->record;
+    add_number(text, "fd", (uint64_t)record->leak.fd);
+    add_endpoint(text, "local", &record->leak.local);
+    add_number(text, "waiting", record->queue.waiting);
+    add_number(text, "hung_up", record->queue.hung_up);
+    add_number(text, "backlog", record->queue.backlog);
+    add_seconds(text, "age_s", record->queue.age_ms);
+    add_site(text, told);
+    add_trace(text, "open_stack", &told->opened);
+}
+
 static void add_suppressions(struct text *text, const struct told *told)
 {
     if (told->suppression_count == 0)
@@ -392,6 +405,7 @@ void json_add(struct text *text, const struct told *told)
         [RECORD_RESCUE] = add_rescue,
         [RECORD_BIND_CONFLICT] = add_conflict,
         [RECORD_LATE_CLOSE] = add_late_close,
+        [RECORD_ACCEPT_QUEUE] = add_accept_queue,
         [RECORD_SUMMARY] = add_summary,
         [RECORD_DESCRIPTORS] = add_limit_met,
         [RECORD_GIVEN_BACK] = add_given_back,

@@ -11,6 +11,7 @@ const char *const names_type[] = {
     [RECORD_RESCUE] = "rescue",
     [RECORD_BIND_CONFLICT] = "bind-conflict",
     [RECORD_LATE_CLOSE] = "late-close",
+    [RECORD_ACCEPT_QUEUE] = "accept-queue",
     [RECORD_SUMMARY] = "summary",
     [RECORD_DESCRIPTORS] = "descriptor-limit",
     [RECORD_GIVEN_BACK] = "rescue",

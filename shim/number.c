@@ -227,8 +227,7 @@ static bool heard(long nr, long *ret, const long *args, int before, struct calle
         reuse_bound((int)a, (const struct sockaddr *)b, (socklen_t)c, (int)*ret);
         return false;
     case SYS_listen:
-        track_listen((int)a, (int)*ret);
-        return false;
+        return track_listen((int)a, (int)*ret, caller);
     case SYS_dup:
 #ifdef SYS_dup2
     case SYS_dup2:

@@ -348,6 +348,25 @@ static void add_late_close(struct text *text, const struct told *told)
     text_add(text, "\n");
 }
 
+static void add_accept_queue(struct text *text, const struct told *told)
+{
+    const struct leak *listener = &told->record->leak;
+    const struct queue *queue = &told->record->queue;
+    text_add(text, "accept queue of ");
+    text_add_endpoint(text, &listener->local);
+    text_add(text, " (fd ");
+    text_add_uint(text, (uint64_t)listener->fd);
+    text_add(text, "): ");
+    add_count(text, queue->waiting, "connection has waited ", "connections have waited up to ");
+    text_add_duration(text, queue->age_ms);
+    text_add(text, " for an accept, ");
+    if (queue->hung_up > 0)
+        text_add_uint(text, queue->hung_up);
+    text_add(text, queue->hung_up > 0 ? " of them already hung up" : "none of them hung up");
+    text_add(text, queue->waiting > queue->backlog ? "; the queue is full\n" : "\n");
+    add_trace(text, "    listen called at:", &told->opened);
+}
+
 static void add_if_any(struct text *text, uint32_t number, const char *what)
 {
     if (number == 0)
@@ -414,6 +433,7 @@ void prose_add(struct text *text, const struct told *told)
         [RECORD_RESCUE] = add_rescue,
         [RECORD_BIND_CONFLICT] = add_conflict,
         [RECORD_LATE_CLOSE] = add_late_close,
+        [RECORD_ACCEPT_QUEUE] = add_accept_queue,
         [RECORD_SUMMARY] = add_summary,
         [RECORD_DESCRIPTORS] = add_limit_met,
         [RECORD_GIVEN_BACK] = add_given_back,

@@ -13,6 +13,7 @@
 #include "endpoint.h"
 #include "judge.h"
 #include "limited.h"
+#include "queue.h"
 #include "slots.h"
 
 /* Some descriptors: as many as a report has room for. */
@@ -65,6 +66,7 @@ enum record_type {
     RECORD_RESCUE,        /* wanted, to, leak (the first of leaks), fds, waited_ms, error, holder */
     RECORD_BIND_CONFLICT, /* wanted, to, leak (the first of leaks), fds, holder */
     RECORD_LATE_CLOSE,    /* leak, as far as it is remembered; reaped: a tombstone was closed */
+    RECORD_ACCEPT_QUEUE,  /* leak (the listener: fd, local, opened_at), queue */
     RECORD_SUMMARY,       /* nothing but the totals */
     RECORD_DESCRIPTORS,   /* limits, error: nothing could be given back */
     RECORD_GIVEN_BACK,    /* limits, error, fds; in JSON a rescue, too */
@@ -87,6 +89,7 @@ struct record {
     struct holder holder;   /* who is in the way, besides the leaks */
     uint32_t inode;         /* of the leak's socket: others may have it, when ours is closed */
     struct limits limits;
+    struct queue queue;
     struct leak leak;
     site_t asked_at; /* where the call was that failed */
     enum fate fate;

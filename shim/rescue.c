@@ -171,11 +171,11 @@ static void each_holder(const struct options *options, struct record *record,
 {
     for (int fd = slots_next(0); fd >= 0; fd = slots_next(fd + 1)) {
         struct slot *slot = slot_of(fd);
-        const enum slot_state state = slot_state(slot_word(slot));
+        const enum slot_state state = slot_unclaimed(slot_word(slot));
         if (state == SLOT_BURIED || !is_in_the_way(fd, record))
             continue;
         if (state == SLOT_MADE)
-            add_other(record, holders, fd, TCP_CLOSE);
+            add_other(record, holders, fd, slot_word(slot) & SLOT_LISTENS ? TCP_LISTEN : TCP_CLOSE);
         const uint64_t mask = signals_block();
         if (slot_claim_patiently(slot))
             what(fd, slot, options, record, holders);

@@ -218,6 +218,22 @@ bool slot_connect(struct slot *slot, site_t opened_at)
     }
 }
 
+bool slot_listen(struct slot *slot, site_t opened_at, uint32_t now_cs)
+{
+    uint32_t word = slot_word(slot);
+    for (;;) {
+        if (slot_unclaimed(word) == SLOT_MADE && (word & SLOT_LISTENS))
+            return true;
+        if (slot_state(word) != SLOT_MADE)
+            return false;
+        forget(slot, opened_at);
+        atomic_store_explicit(&slot->gone_cs, 0, memory_order_relaxed);
+        atomic_store_explicit(&slot->due_cs, now_cs, memory_order_relaxed);
+        if (swap(slot, &word, word | SLOT_LISTENS))
+            return true;
+    }
+}
+
 void slot_flag(struct slot *slot, uint32_t flags)
 {
     uint32_t word = slot_word(slot);
@@ -263,6 +279,15 @@ bool slot_claim_patiently(struct slot *slot)
     return true;
 }
 
+bool slot_claim_listener(struct slot *slot)
+{
+    uint32_t word = slot_word(slot);
+    while (slot_state(word) == SLOT_MADE && (word & SLOT_LISTENS))
+        if (swap(slot, &word, (word & ~(uint32_t)SLOT_STATE) | SLOT_CLAIMED))
+            return true;
+    return false;
+}
+
 struct slot *slot_guard(int fd)
 {
     struct slot *slot = slot_for(fd);
@@ -296,8 +321,11 @@ void slots_adopt(void)
         const uint32_t dialed = slot_was_dialed(word) ? SLOT_DIALED : 0;
         const uint32_t live = SLOT_LIVE | how | SLOT_COPIED | dialed |
                               (word & (SLOT_EOF_READ | SLOT_FIN | SLOT_LASTING));
-        if (slot_state(word) == SLOT_MADE)
+        if (slot_unclaimed(word) == SLOT_MADE) {
+            const uint32_t keep = word & ~(uint32_t)(SLOT_STATE | SLOT_AWAITED);
+            atomic_store_explicit(&slot->word, keep | SLOT_MADE, memory_order_release);
             continue;
+        }
         atomic_store_explicit(&slot->cookie, 0, memory_order_relaxed);
         /* Its parent's tombstones are nothing that this process would have to tell of. */
         atomic_store_explicit(&slot->word,

@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "look.h"
 #include "probe.h"
+#include "queue_look.h"
 #include "raw.h"
 #include "reap.h"
 #include "report.h"
@@ -156,6 +157,18 @@ static void shorten(uint32_t *pause_ms, uint32_t ms)
         *pause_ms = ms;
 }
 
+/* As for a socket whose peer is gone: nothing stays claimed while a report is written. */
+static uint32_t attend_listener(int fd, struct slot *slot, struct batch *batch)
+{
+    if (until(atomic_load_explicit(&slot->due_cs, memory_order_relaxed), clock_ms()) == 0) {
+        poll_batch(batch);
+        queue_look(fd, slot, rules);
+    }
+    const uint32_t due_cs = atomic_load_explicit(&slot->due_cs, memory_order_relaxed);
+    const uint32_t left_ms = until(due_cs, clock_ms());
+    return left_ms ? left_ms : 1;
+}
+
 uint32_t sweep(const struct options *options, bool (*leaving)(void))
 {
     rules = options;
@@ -167,6 +180,8 @@ uint32_t sweep(const struct options *options, bool (*leaving)(void))
         const uint32_t word = slot_word(slot);
         if (slot_state(word) == SLOT_CLAIMED)
             shorten(&pause_ms, SWEEP_MS);
+        if (slot_state(word) == SLOT_MADE && (word & SLOT_LISTENS))
+            shorten(&pause_ms, attend_listener(fd, slot, &batch));
         if (slot_state(word) != SLOT_LIVE)
             continue;
         if (!(word & SLOT_GONE)) {

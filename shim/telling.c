@@ -58,11 +58,14 @@ static void run_tell(void *with)
     report_tell(&telling->told);
 }
 
-static void tell(const struct record *record)
+/* False when it got no line. */
+static bool tell(const struct record *record)
 {
     struct telling telling = {.record = *record};
-    if (report_count(&telling.record, &telling.told))
-        thread_apart(run_tell, &telling);
+    if (!report_count(&telling.record, &telling.told))
+        return false;
+    thread_apart(run_tell, &telling);
+    return true;
 }
 
 static void note_copies(struct leak *leak)
@@ -95,6 +98,11 @@ void telling_reap(const struct look *look, int error, bool held)
     });
 }
 
+bool telling_queue(const struct leak *listener, const struct queue *queue)
+{
+    return tell(&(struct record){.type = RECORD_ACCEPT_QUEUE, .leak = *listener, .queue = *queue});
+}
+
 static void run_report_tell(void *told)
 {
     report_tell(told);
@@ -106,15 +114,16 @@ static void tell_each_held(const struct options *options, bool (*leaving)(void))
     sites_ask();
     for (int fd = slots_next(0); fd >= 0 && !leaving(); fd = slots_next(fd + 1)) {
         struct slot *slot = slot_of(fd);
-        struct record record = {.type = RECORD_LEAK, .leaks = 1};
         struct look look = {0};
         struct told told;
         if ((slot_word(slot) & (SLOT_TOLD | SLOT_QUIET)) != SLOT_TOLD || !slot_claim(slot))
             continue;
         const bool leaks = look_at(fd, slot, options, &look) && look.ruling.class != CLASS_NONE;
         slot_release(slot, SLOT_LIVE, 0);
-        record.leak = look.leak;
-        if (leaks && report_held(&record, &told))
+        if (!leaks)
+            continue;
+        const struct record record = {.type = RECORD_LEAK, .leaks = 1, .leak = look.leak};
+        if (report_held(&record, &told))
             thread_apart(run_report_tell, &told);
     }
 }

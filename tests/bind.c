@@ -11,14 +11,6 @@
 
 #include "support.h"
 
-static int meet(int listener, struct program *program, const char *said)
-{
-    program_must_say(program, said);
-    const int peer = accept(listener, NULL, NULL);
-    cr_assert_geq(peer, 0);
-    return peer;
-}
-
 /* A leaker that connects twice from one port; the test closes the first connection's peer. */
 static int connect_twice(struct program *program, const char *options, char *word, int family)
 {
@@ -28,8 +20,7 @@ static int connect_twice(struct program *program, const char *options, char *wor
     program_start(
         program, options,
         ARGS(built("tests/leaker"), step("from", free_port()), made, "wait", made, "wait"));
-    close(meet(listener, program, "did "));
-    program_must_say(program, made);
+    peer_hang_up(meet(listener, program, made));
     return listener;
 }
 
@@ -90,7 +81,7 @@ Test(bind, does_not_take_a_socket_with_unread_bytes)
                   ARGS(built("tests/leaker"), step("from", free_port()), made, "wait", made));
     const int peer = meet(listener, &program, made);
     cr_assert_eq(write(peer, "x", 1), 1);
-    close(peer);
+    peer_hang_up(peer);
     program_go_on(&program);
     cr_expect_eq(program_end(&program), 1);
     cr_expect_not_null(strstr(program.said, "bind: Address already in use"));
@@ -174,7 +165,7 @@ Test(bind, names_a_socket_in_close_wait_of_another_process)
     struct program other;
     char *made = step("connect4", port);
     program_start(&other, NULL, ARGS(built("tests/leaker"), step("from", taken), made, "wait"));
-    close(meet(listener, &other, made));
+    peer_hang_up(meet(listener, &other, made));
     struct program program;
     want(&program, taken);
     must_blame(&program, other.pid, "a socket in CLOSE_WAIT");
@@ -190,8 +181,9 @@ Test(bind, tells_time_wait_and_the_time_left)
     char *made = step("connect4", port);
     program_start(&first, NULL,
                   ARGS(built("tests/leaker"), step("from", taken), made, "close", "wait"));
-    const int peer = meet(listener, &first, "did close");
+    const int peer = meet(listener, &first, "close");
     close(peer);
+    await_time_wait(taken);
     program_end(&first);
     struct program program;
     want(&program, taken);

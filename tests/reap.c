@@ -7,7 +7,11 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -42,6 +46,27 @@ static int bury(int fd)
     const int error = reap_bury(fd, kernel_cookie(fd), REAP_AS_ENDED);
     slot_release(slot, error ? SLOT_LIVE : SLOT_BURIED, 0);
     return error;
+}
+
+static bool is_over(const void *fd)
+{
+    struct facts facts;
+    return kernel_facts(*(const int *)fd, &facts) && facts.state == TCP_CLOSE;
+}
+
+/* 0 or the errno of asking for an option, and of setting it to what it is. */
+struct answer {
+    int got;
+    int set;
+};
+
+static struct answer ask(int fd, int level, int name)
+{
+    int value = 0;
+    socklen_t len = sizeof(value);
+    const int got = getsockopt(fd, level, name, &value, &len) == 0 ? 0 : errno;
+    const int set = setsockopt(fd, level, name, &value, len) == 0 ? 0 : errno;
+    return (struct answer){.got = got, .set = set};
 }
 
 /* The number that the next descriptor gets. */
@@ -85,6 +110,94 @@ Test(reap, of_a_reset_socket_reads_the_reset_once)
         cr_expect(send(fd, "", 1, MSG_NOSIGNAL) == -1 && errno == EPIPE);
         close(fd);
         close(listener);
+    }
+}
+
+/* What a program may ask of a connection that is over, and set. */
+Test(reap, leaves_what_answers_as_a_connection_that_its_peer_had_reset)
+{
+    static const struct {
+        int level;
+        int name;
+    } options[] = {
+        {SOL_SOCKET, SO_ERROR},
+        {SOL_SOCKET, SO_TYPE},
+        {SOL_SOCKET, SO_DOMAIN},
+        {SOL_SOCKET, SO_PROTOCOL},
+        {SOL_SOCKET, SO_ACCEPTCONN},
+        {SOL_SOCKET, SO_RCVBUF},
+        {SOL_SOCKET, SO_SNDBUF},
+        {SOL_SOCKET, SO_RCVLOWAT},
+        {SOL_SOCKET, SO_KEEPALIVE},
+        {SOL_SOCKET, SO_REUSEADDR},
+        {SOL_SOCKET, SO_REUSEPORT},
+        {SOL_SOCKET, SO_OOBINLINE},
+        {SOL_SOCKET, SO_PRIORITY},
+        {SOL_SOCKET, SO_BUSY_POLL},
+        {SOL_SOCKET, SO_ZEROCOPY},
+        {SOL_SOCKET, SO_TIMESTAMP},
+        {SOL_SOCKET, SO_MARK},
+        {IPPROTO_TCP, TCP_NODELAY},
+        {IPPROTO_TCP, TCP_CORK},
+        {IPPROTO_TCP, TCP_MAXSEG},
+        {IPPROTO_TCP, TCP_KEEPIDLE},
+        {IPPROTO_TCP, TCP_KEEPINTVL},
+        {IPPROTO_TCP, TCP_KEEPCNT},
+        {IPPROTO_TCP, TCP_SYNCNT},
+        {IPPROTO_TCP, TCP_LINGER2},
+        {IPPROTO_TCP, TCP_QUICKACK},
+        {IPPROTO_TCP, TCP_USER_TIMEOUT},
+        {IPPROTO_TCP, TCP_DEFER_ACCEPT},
+        {IPPROTO_TCP, TCP_NOTSENT_LOWAT},
+        {IPPROTO_IP, IP_TOS},
+        {IPPROTO_IP, IP_TTL},
+        {IPPROTO_IP, IP_MTU_DISCOVER},
+        {IPPROTO_IP, IP_RECVERR},
+        {IPPROTO_IP, IP_FREEBIND},
+    };
+    const int tomb = leaked();
+    const int reset = leaked();
+    cr_assert_eq(bury(tomb), 0);
+    /* A write to a peer that has closed: its kernel answers with RST. */
+    cr_assert_eq(send(reset, "", 1, MSG_NOSIGNAL), 1);
+    cr_assert(eventually(is_over, &reset));
+    getsockopt(reset, SOL_SOCKET, SO_ERROR, &(int){0}, &(socklen_t){sizeof(int)});
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        const struct answer of_reset = ask(reset, options[i].level, options[i].name);
+        const struct answer of_tomb = ask(tomb, options[i].level, options[i].name);
+        cr_expect(of_tomb.got == 0 || of_reset.got, "%d %d", options[i].level, options[i].name);
+        cr_expect(of_tomb.set == 0 || of_reset.set, "%d %d", options[i].level, options[i].name);
+    }
+    const unsigned long controls[] = {FIONREAD, SIOCOUTQ, FIONBIO, SIOCATMARK};
+    for (size_t i = 0; i < sizeof(controls) / sizeof(controls[0]); i++) {
+        int value = 0;
+        const int of_reset = ioctl(reset, controls[i], &value);
+        cr_expect(ioctl(tomb, controls[i], &value) == 0 || of_reset, "control %lx", controls[i]);
+    }
+    struct sockaddr_storage name;
+    cr_expect(getpeername(tomb, (struct sockaddr *)&name, &(socklen_t){sizeof(name)}) == -1 &&
+              errno == ENOTCONN);
+    cr_expect_eq(getsockname(tomb, (struct sockaddr *)&name, &(socklen_t){sizeof(name)}), 0);
+    cr_expect(shutdown(tomb, SHUT_WR) == -1 && errno == ENOTCONN);
+    cr_expect_eq(close(tomb), 0);
+}
+
+/* A program that has heard of the end of the stream, and waits for something else. */
+Test(reap, wakes_nobody_who_waits)
+{
+    static const uint32_t events[] = {EPOLLIN | EPOLLET, EPOLLIN | EPOLLRDHUP | EPOLLET,
+                                      EPOLLIN | EPOLLONESHOT, EPOLLIN};
+    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+        const int fd = leaked();
+        const int set = epoll_create1(0);
+        struct epoll_event event = {.events = events[i]};
+        cr_assert_eq(epoll_ctl(set, EPOLL_CTL_ADD, fd, &event), 0);
+        cr_expect_eq(epoll_wait(set, &event, 1, 0), 1);
+        cr_expect_eq(bury(fd), 0);
+        cr_expect_eq(epoll_wait(set, &event, 1, 50), 0, "%x", events[i]);
+        cr_expect(epoll_ctl(set, EPOLL_CTL_DEL, fd, &event) == -1 && errno == ENOENT);
+        close(set);
+        close(fd);
     }
 }
 

@@ -134,6 +134,40 @@ Test(report_output, prints_call_sites_for_people)
 #define EACH(what)                                                                                 \
     "| python3 -c 'import json, sys; [print(" what ") for group in json.load(sys.stdin)]'"
 
+Test(report_output, prints_accept_queues_after_call_sites_each_at_its_worst)
+{
+    json_log("log", QUEUE(05, 7, "[::]:80", 1, 1, 10.5) "}\n" QUEUE(00, 7, "0.0.0.0:80", 5, 2, 12.0)
+                        OPENED(DIAL "," MAIN) "}\n" QUEUE(30, 8, "0.0.0.0:80", 3, 3,
+                                                          11.0) "}\n" LEAK(31, 8, a1, 1, 0));
+    must_print("", "| sed -n '/^accept/,$p'",
+               "accept queue of 0.0.0.0:80, client: told 2 times\n"
+               "    waiting    5 at most, up to 12.0 s\n"
+               "    hung up    3 at most\n"
+               "    seen       2026-01-12 08:00:00 to 2026-01-12 08:30:00 UTC\n"
+               "    listen called at\n"
+               "        #0 dial  net.c:31 (inlined)\n"
+               "        #1 main  client.c:52\n"
+               "\n"
+               "accept queue of [::]:80, client: told 1 time\n"
+               "    waiting    1 at most, up to 10.5 s\n"
+               "    hung up    1 at most\n"
+               "    seen       2026-01-12 08:05:00 to 2026-01-12 08:05:00 UTC\n"
+               "\n"
+               "total: 1 call site in 1 process: 1 leaked, 1 held now, 0 reaped, 0 closed late\n");
+    must_print("--format=json", EACH("group.get(\"site\"), group.get(\"type\")"),
+               "a1 None\nf6 accept-queue\nf6 accept-queue\n");
+    must_print(
+        "--format=json",
+        EACH("json.dumps(group) if \"type\" in group and not \"open_stack\" in group else \"\""),
+        "\n\n{\"type\": \"accept-queue\", \"local\": \"[::]:80\", \"comm\": \"client\", "
+        "\"times\": 1, \"waiting\": 1, \"hung_up\": 1, \"age_s\": 10.5, "
+        "\"first\": \"2026-01-12T08:05:00.000Z\", \"last\": \"2026-01-12T08:05:00.000Z\", "
+        "\"site\": \"f6\"}\n");
+    must_print("--format=folded", "", "[no stack, site a1] 1\n");
+    json_log("log", QUEUE(05, 7, "[::]:80", 1, 1, 10.5) "}\n");
+    must_print("--format=json", EACH("group[\"local\"]"), "[::]:80\n");
+}
+
 Test(report_output, shows_so_many_call_sites_and_counts_all)
 {
     json_log("log", LEAK(00, 1, a1, 1, 0) LEAK(00, 1, b2, 2, 0) LEAK(00, 1, c3, 3, 0));
