@@ -133,7 +133,7 @@ static bool read_reaped(const json_t *record, struct log_entry *entry)
 {
     const json_t *fds = json_object_get(record, "fds");
     entry->reaped = (uint32_t)json_array_size(fds);
-    return !fds || json_is_array(fds);
+    return (!fds || json_is_array(fds)) && read_number(record, "closed", &entry->reaped);
 }
 
 static bool read_outcome(const json_t *record, struct log_entry *entry)
@@ -174,8 +174,18 @@ static bool read_body(const json_t *record, const json_t *leak, struct log_entry
         return read_queue(record, entry);
     case RECORD_SUMMARY:
         return read_number(record, "leaked", &entry->leaked);
+    case RECORD_DESCRIPTORS:
+    case RECORD_GIVEN_BACK:
+        break;
     }
     return false;
+}
+
+/* A rescue of no socket: numbers of tombstones were given back. */
+static bool is_of_descriptors(const json_t *record)
+{
+    const char *what = json_string_value(json_object_get(record, "what"));
+    return what && strcmp(what, "descriptors") == 0;
 }
 
 enum entry_found entry_read(const json_t *record, struct log_entry *entry)
@@ -185,7 +195,8 @@ enum entry_found entry_read(const json_t *record, struct log_entry *entry)
     if (!json_is_string(type))
         return ENTRY_WRONG;
     const int known = names_find(names_type, json_string_value(type));
-    if (known < 0 || (known == RECORD_BIND_CONFLICT && !leak))
+    if (known < 0 || known == RECORD_DESCRIPTORS || (known == RECORD_BIND_CONFLICT && !leak) ||
+        (known == RECORD_RESCUE && is_of_descriptors(record)))
         return ENTRY_NO_LEAK;
     *entry = (struct log_entry){.type = (enum record_type)known,
                                 .comm = "",

@@ -27,7 +27,7 @@ struct log_entry {
     int64_t since;      /* -1: not told */
     int64_t fin_age_ms; /* 0: not told; so is site_age_ms */
     int64_t site_age_ms;
-    uint32_t reaped;   /* descriptors that a rescue reaped */
+    uint32_t reaped;   /* sockets that a rescue reaped */
     bool failed;       /* the reap */
     bool of_reaped;    /* the late close: of a tombstone */
     int64_t grace_ms;  /* that would have been right for the site; 0: not told */

@@ -125,6 +125,8 @@ static bool is_news(const struct told *told)
     case RECORD_BIND_CONFLICT:
     case RECORD_ACCEPT_QUEUE:
     case RECORD_SUMMARY:
+    case RECORD_DESCRIPTORS:
+    case RECORD_GIVEN_BACK:
         break;
     }
     return true;

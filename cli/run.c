@@ -69,6 +69,7 @@ static void print_help(FILE *to)
           "  --suppress=PATH                patterns of leaks not to report\n"
           "  --stack=FRAMES                 how much of each stack to keep, 0 to 64 (16)\n"
           "  --last                         also where a socket was last read or written\n"
+          "  --reuseaddr                    let TIME_WAIT keep no port from being bound again\n"
           "  --signal=NAME                  on this signal to the program, report what is held\n"
           "  --debuginfo-path=PATH[:PATH]   where to search debug files\n"
           "  -h, --help                     this text\n",
@@ -122,6 +123,7 @@ static int read_arguments(struct run *run, int argc, char **argv)
         {"suppress", required_argument, NULL, 's'},
         {"stack", required_argument, NULL, 'k'},
         {"last", no_argument, NULL, 'l'},
+        {"reuseaddr", no_argument, NULL, 'r'},
         {"signal", required_argument, NULL, 'n'},
         {"error-exitcode", required_argument, NULL, 'e'},
         {"debuginfo-path", required_argument, NULL, 'd'},

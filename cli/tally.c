@@ -136,6 +136,8 @@ static uint32_t *count_of(struct tally *tally, enum record_type type)
         return &tally->late;
     case RECORD_ACCEPT_QUEUE:
     case RECORD_SUMMARY:
+    case RECORD_DESCRIPTORS:
+    case RECORD_GIVEN_BACK:
         break;
     }
     return NULL;

@@ -19,6 +19,8 @@
 #include "real.h"
 #include "reap.h"
 #include "rescue.h"
+#include "reuse.h"
+#include "shortage.h"
 #include "stack.h"
 #include "track.h"
 #include "watch.h"
@@ -51,30 +53,43 @@ static inline void used(int fd, ssize_t n, struct caller caller)
 
 int socket(int domain, int type, int protocol)
 {
-    const int fd = real.socket(domain, type, protocol);
+    const int before = errno;
+    int fd = real.socket(domain, type, protocol);
+    if (fd < 0 && shortage_relieve(LIMITED_SOCKET, before, caller_here()))
+        fd = real.socket(domain, type, protocol);
     track_socket(fd, domain, type, protocol);
     return fd;
 }
 
 int connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
+    const int before = errno;
     const struct departure left = track_reconnect(fd);
-    const int ret = real.connect(fd, addr, len);
+    int ret = real.connect(fd, addr, len);
+    if (ret != 0 && errno == EADDRNOTAVAIL)
+        ret = rescue_connect(fd, addr, len, before, caller_here());
     watch_if(track_left(left, is_dissolved(addr, ret)));
     watch_if(track_connect(fd, addr, ret, caller_here()));
+    reuse_connected(fd, left.word);
     return ret;
 }
 
 int accept(int fd, struct sockaddr *addr, socklen_t *len)
 {
-    const int accepted = real.accept(fd, addr, len);
+    const int before = errno;
+    int accepted = real.accept(fd, addr, len);
+    if (accepted < 0 && shortage_relieve(LIMITED_ACCEPT, before, caller_here()))
+        accepted = real.accept(fd, addr, len);
     watch_if(track_accept(fd, accepted, caller_here()));
     return accepted;
 }
 
 int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
-    const int accepted = real.accept4(fd, addr, len, flags);
+    const int before = errno;
+    int accepted = real.accept4(fd, addr, len, flags);
+    if (accepted < 0 && shortage_relieve(LIMITED_ACCEPT4, before, caller_here()))
+        accepted = real.accept4(fd, addr, len, flags);
     watch_if(track_accept(fd, accepted, caller_here()));
     return accepted;
 }
@@ -82,9 +97,11 @@ int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 int bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
     const int before = errno;
-    const int ret = real.bind(fd, addr, len);
-    return ret == 0 || errno != EADDRINUSE ? ret
-                                           : rescue_bind(fd, addr, len, before, caller_here());
+    int ret = real.bind(fd, addr, len);
+    if (ret != 0 && errno == EADDRINUSE)
+        ret = rescue_bind(fd, addr, len, before, caller_here());
+    reuse_bound(fd, addr, len, ret);
+    return ret;
 }
 
 int listen(int fd, int backlog)

@@ -21,6 +21,8 @@
 #include "record.h"
 #include "report.h"
 #include "rescue.h"
+#include "reuse.h"
+#include "shortage.h"
 #include "slots.h"
 #include "stack.h"
 #include "text.h"
@@ -106,6 +108,7 @@ static void adopt(void)
     stack_adopt();
     reap_adopt();
     record_adopt();
+    shortage_adopt();
     report_adopt();
     watch_adopt();
     say_hello();
@@ -124,6 +127,8 @@ static bool go(void)
     watch_on(options.signal);
     watch_init(&options);
     rescue_start(&options);
+    shortage_start(&options);
+    reuse_start(&options);
     probe_init(options.grace_ms);
     pipe_start(options.action != ACTION_LOG);
     track_start(options.last);

@@ -160,7 +160,7 @@ bool look_at_wanted(int fd, struct slot *slot, const struct options *options, st
     if (!see(fd, slot, &sight))
         return false;
     /* A server's bind says nothing of the connections that it has accepted on that port. */
-    sight.history.port_wanted = slot_how(get(&slot->word)) == HOW_CONNECT;
+    sight.history.port_wanted = slot_was_dialed(get(&slot->word));
     rule(fd, slot, &sight, options, look);
     return true;
 }

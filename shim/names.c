@@ -14,6 +14,8 @@ const char *const names_type[] = {
     [RECORD_LATE_CLOSE] = "late-close",
     [RECORD_ACCEPT_QUEUE] = "accept-queue",
     [RECORD_SUMMARY] = "summary",
+    [RECORD_DESCRIPTORS] = "descriptor-limit",
+    [RECORD_GIVEN_BACK] = "rescue",
     NULL,
 };
 
@@ -38,6 +40,15 @@ const char *const names_why[] = {
     [WHY_GRACE] = "grace",
     [WHY_DEAD] = "dead",
     [WHY_PORT] = "port",
+    [WHY_DESCRIPTORS] = "descriptors",
+    NULL,
+};
+
+const char *const names_limited[] = {
+    [LIMITED_NONE] = "",
+    [LIMITED_SOCKET] = "socket",
+    [LIMITED_ACCEPT] = "accept",
+    [LIMITED_ACCEPT4] = "accept4",
     NULL,
 };
 

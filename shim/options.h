@@ -21,6 +21,7 @@ struct options {
     enum format format;
     int stack;                      /* frames kept, 0 to 64 */
     bool last;                      /* also keep where a socket was last read or written */
+    bool reuseaddr;                 /* lets TIME_WAIT keep no port from being bound again */
     int signal;                     /* on which to report what is held; 0: none */
     char output[OPTIONS_PATH_SIZE]; /* an absolute path with its %p and %%, "" for standard error */
     char suppress[OPTIONS_PATH_SIZE]; /* an absolute path, or "" */

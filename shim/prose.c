@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "names.h"
+#include "prose_holder.h"
+#include "prose_shortage.h"
 #include "suppress.h"
 
 enum { COLUMNS = 100 };
@@ -277,6 +279,8 @@ static void add_reap(struct text *text, const struct told *told)
         text_add(text, ")");
     } else {
         text_add(text, fates[record->fate]);
+        if (record->why == WHY_DESCRIPTORS)
+            text_add(text, "; its number was given back, descriptors ran out");
     }
     if (told->count > 1) {
         text_add(text, "; ");
@@ -285,6 +289,12 @@ static void add_reap(struct text *text, const struct told *told)
         add_site(text, told);
     }
     text_add(text, "\n");
+}
+
+static void add_asked(struct text *text, const struct told *told)
+{
+    add_trace(text, told->record->to.family ? "    connect called at:" : "    bind called at:",
+              &told->asked);
 }
 
 static void add_more(struct text *text, int more)
@@ -299,73 +309,46 @@ static void add_more(struct text *text, int more)
 static void add_rescue(struct text *text, const struct told *told)
 {
     const struct record *record = told->record;
-    text_add(text, "rescue: bind to ");
-    text_add_endpoint(text, &record->wanted);
-    text_add(text, " met a leaked socket of this program, which was closed for it; bind ");
-    text_add(text, record->error ? "still fails after " : "works after ");
+    const char *call = record->to.family ? "connect" : "bind";
+    text_add(text, "rescue: ");
+    prose_wish(text, record);
+    text_add(text, " met ");
+    if (record->reaped > 1) {
+        text_add_uint(text, (uint64_t)record->reaped);
+        text_add(text, " leaked sockets of this program, which were closed for it; ");
+    } else {
+        text_add(text, "a leaked socket of this program, which was closed for it; ");
+    }
+    text_add(text, call);
+    text_add(text, record->error ? " still fails after " : " works after ");
     text_add_uint(text, record->waited_ms);
     text_add(text, " ms\n    ");
     add_ends(text, &record->leak);
     add_state(text, &record->leak);
     add_leak_body(text, told);
-    add_trace(text, "    bind called at:", &told->asked);
+    prose_sharer(text, record);
+    add_asked(text, told);
     add_more(text, record->leaks - 1);
-}
-
-/* Who is in the way, when it is not a leak. Only what was proven is said of anybody. */
-static void add_holder(struct text *text, const struct holder *holder)
-{
-    static const char *const states[] = {
-        [TCP_ESTABLISHED] = "a live connection",
-        [TCP_CLOSE_WAIT] = "a socket in CLOSE_WAIT",
-        [TCP_LISTEN] = "a listening socket",
-        [TCP_CLOSING + 1] = NULL,
-    };
-    const bool named = holder->state <= TCP_CLOSING && states[holder->state];
-    const char *socket = named ? states[holder->state] : "a socket";
-    switch (holder->kind) {
-    case HOLDER_SELF:
-        text_add(text, "this program itself holds the port, with ");
-        text_add(text, socket);
-        text_add(text, " that is not leaked\n");
-        return;
-    case HOLDER_OTHER:
-        text_add(text, "another process holds the port, with ");
-        text_add(text, socket);
-        text_add(text, "\n    not this program's doing; find the process with: ss -tanp\n");
-        return;
-    case HOLDER_TIME_WAIT:
-        text_add(text, "the port is in TIME_WAIT for ");
-        text_add_duration(text, holder->left_ms);
-        text_add(text, " more: the side that closes first waits\n"
-                       "    no process holds it; had both sockets set SO_REUSEADDR, the one that "
-                       "closed and this one, bind would work\n");
-        return;
-    case HOLDER_CLOSING:
-        text_add(text, "a closed connection holds the port until its peer acknowledges\n");
-        return;
-    case HOLDER_UNKNOWN:
-        break;
-    }
-    text_add(text, "who holds the port is not known; no leaked socket of this program does\n");
 }
 
 static void add_conflict(struct text *text, const struct told *told)
 {
     const struct record *record = told->record;
-    text_add(text, "bind to ");
-    text_add_endpoint(text, &record->wanted);
-    text_add(text, " failed, address already in use: ");
+    prose_wish(text, record);
+    text_add(text, record->to.family ? " failed, cannot assign requested address: "
+                                     : " failed, address already in use: ");
     if (record->leaks == 0) {
-        add_holder(text, &record->holder);
-        add_trace(text, "    bind called at:", &told->asked);
+        prose_holder(text, record);
+        add_asked(text, told);
         return;
     }
-    text_add(text, "this program still holds the port\n    ");
+    text_add(text, record->to.family ? "this program still holds that connection\n    "
+                                     : "this program still holds the port\n    ");
     add_ends(text, &record->leak);
     add_state(text, &record->leak);
     add_leak_body(text, told);
-    add_trace(text, "    bind called at:", &told->asked);
+    prose_sharer(text, record);
+    add_asked(text, told);
     add_more(text, record->leaks - 1);
 }
 
@@ -477,6 +460,18 @@ static void add_summary(struct text *text, const struct told *told)
         add_suppression(text, &told->suppressions[i], told->symbolized);
 }
 
+static void add_limit_met(struct text *text, const struct told *told)
+{
+    prose_limit_met(text, told->record);
+    add_trace(text, "    called at:", &told->asked);
+}
+
+static void add_given_back(struct text *text, const struct told *told)
+{
+    prose_given_back(text, told->record);
+    add_trace(text, "    called at:", &told->asked);
+}
+
 void prose_add(struct text *text, const struct told *told)
 {
     static void (*const adders[])(struct text *, const struct told *) = {
@@ -487,6 +482,8 @@ void prose_add(struct text *text, const struct told *told)
         [RECORD_LATE_CLOSE] = add_late_close,
         [RECORD_ACCEPT_QUEUE] = add_accept_queue,
         [RECORD_SUMMARY] = add_summary,
+        [RECORD_DESCRIPTORS] = add_limit_met,
+        [RECORD_GIVEN_BACK] = add_given_back,
     };
     prose_begin(text, told->comm, told->pid);
     adders[told->record->type](text, told);

@@ -134,6 +134,8 @@ static struct tally *tally_of(const struct record *record)
         return &site->tallies[2];
     case RECORD_ACCEPT_QUEUE:
     case RECORD_SUMMARY:
+    case RECORD_DESCRIPTORS:
+    case RECORD_GIVEN_BACK:
         break;
     }
     return NULL;

@@ -212,7 +212,8 @@ bool slot_connect(struct slot *slot, site_t opened_at)
         if (slot_state(word) != SLOT_MADE)
             return false;
         forget(slot, opened_at);
-        if (swap(slot, &word, SLOT_LIVE | (uint32_t)HOW_CONNECT << SLOT_HOW_SHIFT))
+        const uint32_t bound = word & SLOT_BOUND;
+        if (swap(slot, &word, SLOT_LIVE | (uint32_t)HOW_CONNECT << SLOT_HOW_SHIFT | bound))
             return true;
     }
 }
@@ -233,21 +234,38 @@ bool slot_listen(struct slot *slot, site_t opened_at, uint32_t now_cs)
     }
 }
 
-void slot_flag(struct slot *slot, uint32_t flag)
+void slot_flag(struct slot *slot, uint32_t flags)
 {
     uint32_t word = slot_word(slot);
-    while (slot_state(word) != SLOT_FREE && slot_state(word) != SLOT_MADE && !(word & flag) &&
-           !swap(slot, &word, word | flag)) {
+    while (slot_state(word) != SLOT_FREE && (word & flags) != flags &&
+           !swap(slot, &word, word | flags)) {
     }
+}
+
+void slot_unflag(struct slot *slot, uint32_t flags)
+{
+    uint32_t word = slot_word(slot);
+    while ((word & flags) && !swap(slot, &word, word & ~flags)) {
+    }
+}
+
+static bool claim(struct slot *slot, enum slot_state from)
+{
+    uint32_t word = slot_word(slot);
+    while (slot_state(word) == from)
+        if (swap(slot, &word, (word & ~(uint32_t)SLOT_STATE) | SLOT_CLAIMED))
+            return true;
+    return false;
 }
 
 bool slot_claim(struct slot *slot)
 {
-    uint32_t word = slot_word(slot);
-    while (slot_state(word) == SLOT_LIVE)
-        if (swap(slot, &word, (word & ~(uint32_t)SLOT_STATE) | SLOT_CLAIMED))
-            return true;
-    return false;
+    return claim(slot, SLOT_LIVE);
+}
+
+bool slot_claim_buried(struct slot *slot)
+{
+    return claim(slot, SLOT_BURIED);
 }
 
 bool slot_claim_patiently(struct slot *slot)
@@ -300,7 +318,9 @@ void slots_adopt(void)
     for (int fd = slots_next(0); fd >= 0; fd = slots_next(fd + 1)) {
         struct slot *slot = slot_of(fd);
         const uint32_t word = slot_word(slot);
-        const uint32_t live = SLOT_LIVE | how | SLOT_COPIED | (word & (SLOT_EOF_READ | SLOT_FIN));
+        const uint32_t dialed = slot_was_dialed(word) ? SLOT_DIALED : 0;
+        const uint32_t live = SLOT_LIVE | how | SLOT_COPIED | dialed |
+                              (word & (SLOT_EOF_READ | SLOT_FIN | SLOT_LASTING));
         if (slot_unclaimed(word) == SLOT_MADE) {
             const uint32_t keep = word & ~(uint32_t)(SLOT_STATE | SLOT_AWAITED);
             atomic_store_explicit(&slot->word, keep | SLOT_MADE, memory_order_release);

@@ -8,7 +8,7 @@
  *     LIVE     a connection, within the watcher's reach
  *     CLAIMED  a watcher or a rescuer is looking at it, for a few system calls that do not block;
  *              a listener, which only the watcher looks at, goes back to MADE
- *     BURIED   a tombstone of ours lies on the number
+ *     BURIED   a tombstone of ours lies on the number; CLAIMED and FREE when it is given back
  *
  *          slot_publish       slot_connect          slot_claim
  *     FREE -----------> MADE -------------> LIVE <--------------> CLAIMED
@@ -75,6 +75,11 @@ enum {
     SLOT_LISTENS = 1 << 14, /* in MADE: a listening socket, whose accept queue is looked at */
     SLOT_KEPT_SHIFT = 16,   /* the settings of its own that a probe replaced (probe.h); 0: none */
     SLOT_KEPT = 255 << SLOT_KEPT_SHIFT,
+    SLOT_DIALED = 1 << 24, /* it was connected by a process that this one was forked from */
+    SLOT_BOUND = 1 << 25,  /* with the option reuseaddr: to a port of the program's choice */
+    SLOT_LENT = 1 << 26,   /* it has SO_REUSEADDR of us, and not of the program (reuse.h) */
+    /* What a copy has as well, and what is true whatever became of a call. */
+    SLOT_LASTING = SLOT_DIALED | SLOT_BOUND | SLOT_LENT,
 };
 
 /*
@@ -87,6 +92,9 @@ enum {
  * Of a listener (SLOT_LISTENS) opened_at is where listen was called; gone_cs since when nobody has
  * accepted and the queue was never seen empty, where accept stores 0; opened_cs when the queue was
  * told last, 0 for never; and due_cs when to look again.
+ *
+ * Of a tombstone due_cs is when it was buried, and eof_cs the low half of the cookie that it has
+ * itself (tombs.c); cookie is that of the socket that lay there.
  */
 struct slot {
     _Atomic uint32_t word;
@@ -118,6 +126,12 @@ static inline enum slot_state slot_unclaimed(uint32_t word)
 static inline enum how slot_how(uint32_t word)
 {
     return (enum how)((word & SLOT_HOW) >> SLOT_HOW_SHIFT);
+}
+
+/* Whether it was connected, and not accepted, as far as is known. */
+static inline bool slot_was_dialed(uint32_t word)
+{
+    return slot_how(word) == HOW_CONNECT || (word & SLOT_DIALED);
 }
 
 /* The slot of fd, NULL where there never was one. */
@@ -160,8 +174,9 @@ bool slot_connect(struct slot *slot, site_t opened_at);
  */
 bool slot_listen(struct slot *slot, site_t opened_at, uint32_t now_cs);
 
-/* Sets a flag, if the slot is LIVE, CLAIMED or BURIED. */
-void slot_flag(struct slot *slot, uint32_t flag);
+/* Sets flags, if the slot is not FREE; clears them. */
+void slot_flag(struct slot *slot, uint32_t flags);
+void slot_unflag(struct slot *slot, uint32_t flags);
 
 /*
  * LIVE to CLAIMED; false when it was not LIVE. The caller has all signals blocked. Release with
@@ -169,6 +184,7 @@ void slot_flag(struct slot *slot, uint32_t flag);
  */
 bool slot_claim(struct slot *slot);
 bool slot_claim_patiently(struct slot *slot); /* waits while another has it */
+bool slot_claim_buried(struct slot *slot);    /* BURIED to CLAIMED, to give its number back */
 void slot_release(struct slot *slot, enum slot_state next, uint32_t flags);
 
 /* MADE to CLAIMED, of a listener; for the rest as slot_claim. */

@@ -17,6 +17,7 @@
 #include "sites.h"
 #include "slots.h"
 #include "telling.h"
+#include "tombs.h"
 
 /*
  * A batch is claimed while it is polled: 128 descriptors are 7 us (design, fact 7), the longest
@@ -73,6 +74,8 @@ static void settle(int fd, struct slot *slot, struct look *look)
         probe_begin(fd, slot);
     const int error = reap ? reap_bury(fd, look->leak.cookie, look->ruling.reap) : 0;
     const bool buried = reap && error == 0;
+    if (buried)
+        tombs_note(fd, slot);
     if (error == EAGAIN)
         set_due(slot, SWEEP_MS);
     slot_release(slot, buried ? SLOT_BURIED : SLOT_LIVE, SLOT_TOLD);

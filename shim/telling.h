@@ -18,7 +18,7 @@ void telling_reap(const struct look *look, int error, bool held);
 bool telling_queue(const struct leak *listener, const struct queue *queue);
 
 /* What hooks have posted, and what got no line before. Stops when leaving says so. */
-void telling_posted(bool (*leaving)(void));
+void telling_posted(const struct options *options, bool (*leaving)(void));
 
 /* The first leak that is found of each site, as it is now, and the summary. As telling_posted. */
 void telling_held(const struct options *options, bool (*leaving)(void));

@@ -17,6 +17,7 @@
 #include "probe.h"
 #include "raw.h"
 #include "record.h"
+#include "reuse.h"
 #include "signals.h"
 #include "sites.h"
 #include "slots.h"
@@ -78,6 +79,7 @@ void track_option(int fd, int level, int name)
     const enum slot_state state = state_of(fd);
     if ((state == SLOT_LIVE || state == SLOT_CLAIMED) && probe_changes(level, name) && on())
         probe_yield(fd);
+    reuse_yield(fd, level, name);
 }
 
 struct departure track_leave(int fd)
@@ -124,8 +126,8 @@ static void stay(struct departure left)
     struct slot *slot = slot_state(left.word) == SLOT_FREE ? NULL : slot_guard(left.fd);
     if (slot) {
         const bool known = left.cookie != 0 && (uint32_t)kernel_cookie(left.fd) == left.cookie;
-        const uint32_t keep =
-            known ? ~(uint32_t)(SLOT_STATE | SLOT_AWAITED) : SLOT_HOW | SLOT_COPIED | SLOT_LISTENS;
+        const uint32_t keep = known ? ~(uint32_t)(SLOT_STATE | SLOT_AWAITED)
+                                    : SLOT_HOW | SLOT_COPIED | SLOT_LISTENS | SLOT_LASTING;
         atomic_store_explicit(&slot->cookie, known ? left.cookie : 0, memory_order_relaxed);
         slot_release(slot, slot_state(left.word), left.word & keep);
     }
@@ -303,18 +305,17 @@ bool track_copy(int from, int fd)
         return false;
     const enum slot_state state = slot_unclaimed(word);
     struct slot *copy = slot_publish(fd, state, slot_how(word), load_site(&original->opened_at));
-    if (!copy || state == SLOT_MADE)
+    if (!copy)
+        return false;
+    slot_flag(copy, word & SLOT_LASTING);
+    if (state == SLOT_MADE)
         return (word & SLOT_LISTENS) &&
                slot_listen(copy, load_site(&original->opened_at), now_cs());
     atomic_store_explicit(&copy->eof_cs,
                           atomic_load_explicit(&original->eof_cs, memory_order_relaxed),
                           memory_order_relaxed);
     atomic_store_explicit(&copy->eof_at, load_site(&original->eof_at), memory_order_relaxed);
-    slot_flag(copy, SLOT_COPIED);
-    if (word & SLOT_EOF_READ)
-        slot_flag(copy, SLOT_EOF_READ);
-    if (word & SLOT_FIN)
-        slot_flag(copy, SLOT_FIN);
+    slot_flag(copy, SLOT_COPIED | (word & (SLOT_EOF_READ | SLOT_FIN)));
     slot_flag(original, SLOT_COPIED);
     return true;
 }

@@ -251,8 +251,66 @@ static void connect_twice(const char *more, const char *outcome)
 Test(schema, describes_a_rescue_and_a_conflict_with_a_leak)
 {
     connect_twice("action=close", "\"type\":\"rescue\"");
-    connect_twice("action=log", "\"holder\":\"this process\",\"fd\":3,\"leak\":{");
+    connect_twice("action=log", "\"holder\":\"this process\",\"fd\":3,\"fds\":[3],\"leak\":{");
     must_be_valid(4);
+}
+
+/* The connection is there already, and a child has the socket as well. */
+static void reconnect(const char *more, char *fork, const char *outcome)
+{
+    in_port_t port = 0;
+    const int listener = peer_listen(AF_INET, &port);
+    char *made = step("connect4", port);
+    struct program program;
+    program_start(
+        &program, options_with(more),
+        ARGS(built("tests/leaker"), "reuse", step("from", free_port()), made, fork, "wait", made));
+    close(meet(listener, &program, made));
+    program_go_on(&program);
+    program_end(&program);
+    must_write(outcome);
+    close(listener);
+}
+
+Test(schema, describes_a_connection_that_is_there_already)
+{
+    reconnect("action=close", "nothing", "\"call\":\"connect\",\"local\":\"0.0.0.0:");
+    reconnect("action=close", "fork", "\"holder_comm\":\"leaker\",\"shared\":true");
+    must_write("\"outcome\":\"works\"");
+    must_write("\"connect_stack\":[");
+    must_be_valid(4);
+}
+
+/* A child of its own has the socket as well, and keeps it. */
+Test(schema, describes_a_rescue_that_failed)
+{
+    in_port_t port = 0;
+    char number[2][16];
+    char script[] = "import os, socket, sys\n"
+                    "own, server = int(sys.argv[1]), int(sys.argv[2])\n"
+                    "s = socket.socket()\n"
+                    "s.bind(('', own))\n"
+                    "s.connect(('127.0.0.1', server))\n"
+                    "r, w = os.pipe()\n"
+                    "if os.fork() == 0: os.close(w); os.read(r, 1); os._exit(0)\n"
+                    "os.close(r)\n"
+                    "print('did it', flush=True)\n"
+                    "sys.stdin.readline()\n"
+                    "try: socket.socket().bind(('', own))\n"
+                    "except OSError: pass\n";
+    const int listener = peer_listen(AF_INET, &port);
+    struct program program;
+    snprintf(number[0], sizeof(number[0]), "%d", free_port());
+    snprintf(number[1], sizeof(number[1]), "%d", port);
+    program_start(&program, options_with("action=close"),
+                  ARGS("python3", "-c", script, number[0], number[1]));
+    close(meet(listener, &program, "it"));
+    program_go_on(&program);
+    cr_expect_eq(program_end(&program), 0);
+    must_write("\"outcome\":\"failed\",\"holder\":\"other process\",\"state\":\"CLOSE_WAIT\","
+               "\"holder_pid\":");
+    must_be_valid(2);
+    close(listener);
 }
 
 /* A bind to a port that is taken. */
@@ -362,6 +420,39 @@ Test(schema, describes_what_the_command_adds)
     cr_expect_eq(program_end(&program), 0);
     must_be_valid(2);
     close(listener);
+}
+
+/* Runs out of descriptors with four leaks, before or after they are found to be leaked. */
+static void run_out(const char *more, char *when, const char *outcome)
+{
+    char script[] = "import os, resource, socket, sys, time\n"
+                    "resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))\n"
+                    "there = socket.create_server(('127.0.0.1', 0))\n"
+                    "keep = []\n"
+                    "for i in range(4):\n"
+                    "    s = socket.create_connection(there.getsockname()); keep.append(s)\n"
+                    "    there.accept()[0].close()\n"
+                    "if sys.argv[1] == 'after': time.sleep(0.6)\n"
+                    "try:\n"
+                    "    while True: keep.append(os.open('/dev/null', os.O_RDONLY))\n"
+                    "except OSError: pass\n"
+                    "if sys.argv[1] == 'before': time.sleep(0.6)\n"
+                    "try: socket.socket()\n"
+                    "except OSError: pass\n"
+                    "sys.stdin.read()\n";
+    struct program program;
+    program_start(&program, options_with(more), ARGS("python3", "-c", script, when));
+    must_write(outcome);
+    cr_expect_eq(program_end(&program), 0);
+}
+
+Test(schema, describes_the_limit_of_descriptors_and_what_is_given_back)
+{
+    run_out("grace=100ms,action=log", "after", "\"type\":\"descriptor-limit\"");
+    must_write("\"held\":4}");
+    run_out("grace=100ms,action=close", "after", "\"what\":\"descriptors\",\"fds\":[4,");
+    run_out("grace=100ms,action=close", "before", "\"why\":\"descriptors\",\"outcome\":\"gone\"");
+    must_be_valid(12);
 }
 
 Test(schema, describes_an_accept_queue)
