@@ -16,6 +16,7 @@
 #include "number.h"
 #include "owner.h"
 #include "pipe.h"
+#include "quiet.h"
 #include "real.h"
 #include "reap.h"
 #include "rescue.h"
@@ -308,6 +309,35 @@ ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t size, int flags, st
     if (n == 0 && len > 0)
         watch_if(track_eof(fd, flags, caller_here()));
     return n;
+}
+
+int poll(struct pollfd *fds, unsigned long n, int timeout_ms)
+{
+    int ready;
+    return quiet_poll(fds, n, timeout_ms, &ready) ? ready : real.poll(fds, n, timeout_ms);
+}
+
+int ppoll(struct pollfd *fds, unsigned long n, const struct timespec *timeout, const sigset_t *mask)
+{
+    int ready;
+    return quiet_ppoll(fds, n, timeout, mask, &ready) ? ready : real.ppoll(fds, n, timeout, mask);
+}
+
+int __poll_chk(struct pollfd *fds, unsigned long n, int timeout_ms, size_t size)
+{
+    int ready;
+    return size / sizeof(*fds) >= n && quiet_poll(fds, n, timeout_ms, &ready)
+               ? ready
+               : real.__poll_chk(fds, n, timeout_ms, size);
+}
+
+int __ppoll_chk(struct pollfd *fds, unsigned long n, const struct timespec *timeout,
+                const sigset_t *mask, size_t size)
+{
+    int ready;
+    return size / sizeof(*fds) >= n && quiet_ppoll(fds, n, timeout, mask, &ready)
+               ? ready
+               : real.__ppoll_chk(fds, n, timeout, mask, size);
 }
 
 ssize_t write(int fd, const void *buf, size_t len)

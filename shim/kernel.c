@@ -53,6 +53,9 @@ static bool error_waits(int fd)
            (polled.revents & POLLERR);
 }
 
+/* TCP_CLOSE of <netinet/tcp.h>, which does not go together with <linux/tcp.h>. */
+enum { STATE_CLOSE = 7 };
+
 bool kernel_facts(int fd, struct facts *facts)
 {
     struct tcp_info info = {0};
@@ -64,7 +67,8 @@ bool kernel_facts(int fd, struct facts *facts)
         .error = error_waits(fd),
         .sent = info.tcpi_data_segs_out > 0,
         .unread_bytes = queue_bytes(fd, SIOCINQ),
-        .unsent_bytes = queue_bytes(fd, SIOCOUTQ),
+        /* In CLOSE nothing is left to send, and what SIOCOUTQ counts on is left as it was. */
+        .unsent_bytes = info.tcpi_state == STATE_CLOSE ? 0 : queue_bytes(fd, SIOCOUTQ),
         .sent_ms = info.tcpi_last_data_sent,
         .heard_ms = info.tcpi_last_ack_recv,
     };

@@ -73,6 +73,7 @@ enum {
     SLOT_FIN = 1 << 12,     /* it was seen in CLOSE_WAIT */
     SLOT_WRITTEN = 1 << 13, /* a tombstone: the program has written to it, and knows */
     SLOT_LISTENS = 1 << 14, /* in MADE: a listening socket, whose accept queue is looked at */
+    SLOT_OVER = 1 << 15,    /* it was seen in CLOSE; gone_cs says since when */
     SLOT_KEPT_SHIFT = 16,   /* the settings of its own that a probe replaced (probe.h); 0: none */
     SLOT_KEPT = 255 << SLOT_KEPT_SHIFT,
     SLOT_DIALED = 1 << 24, /* it was connected by a process that this one was forked from */

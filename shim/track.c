@@ -276,15 +276,17 @@ static void note_accept(int listener)
         return;
     }
     if (slot_state(slot_word(slot)) == SLOT_FREE)
-        slot = slot_publish(listener, SLOT_MADE, HOW_INHERITED, 0);
-    slot_listen(slot, 0, now_cs());
+        slot = kernel_is_tcp(listener) ? slot_publish(listener, SLOT_MADE, HOW_INHERITED, 0) : NULL;
+    if (slot)
+        slot_listen(slot, 0, now_cs());
 }
 
 bool track_accept(int listener, int fd, struct caller caller)
 {
     if (fd < 0 || !on())
         return false;
-    if (!is_tcp(listener)) {
+    /* A listener of MPTCP gives a socket of TCP for a peer that knows no better. */
+    if (state_of(listener) == SLOT_FREE && !kernel_is_tcp(fd)) {
         forget(fd);
         return false;
     }

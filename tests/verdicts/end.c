@@ -106,7 +106,7 @@ static void hold(const char *unused)
     say("held");
 }
 
-/* And for some time longer: what a reap does to a poll shows only after it. */
+/* And for some time longer: what a reap does to a poll shows only then. */
 static int is_held(long long *end)
 {
     if (*end == 0 && access("judged", F_OK) == 0)
@@ -122,7 +122,8 @@ static void hold_in_poll(const char *unused)
     tell("holding");
     for (long long end = 0; is_held(&end);) {
         struct pollfd polled = {.fd = fd, .events = POLLPRI};
-        woken += poll(&polled, 1, 20) > 0;
+        const int ready = poll(&polled, 1, 20);
+        woken += end > 0 && ready > 0;
     }
     say("held in poll, %s", woken > 10 ? "spinning" : "quietly");
 }
@@ -136,8 +137,10 @@ static void hold_in_epoll(const char *unused)
     if (epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) != 0)
         fail("epoll_ctl");
     tell("holding");
-    for (long long end = 0; is_held(&end);)
-        woken += epoll_wait(set, &event, 1, 20) > 0;
+    for (long long end = 0; is_held(&end);) {
+        const int ready = epoll_wait(set, &event, 1, 20);
+        woken += end > 0 && ready > 0;
+    }
     close(set);
     say("held in epoll, %s", woken > 10 ? "spinning" : "quietly");
 }
@@ -296,6 +299,7 @@ static const struct {
     {"unix", unix_pair},
     {"udp", udp}, /* */
     {"read", read_once},
+    {"read-error", read_error},
     {"read-half", read_half},
     {"read-nothing", read_nothing},
     {"drain", drain},

@@ -12,6 +12,7 @@
  *     unix udp                          sockets of other kinds
  *
  *     read read-half read-nothing       once: all that is there, the half of it, no bytes
+ *     read-error                        one that must find the connection cut, by whatever errno
  *     drain=HOW                         to the end of stream; HOW: recv, stdio, ... (reading.c)
  *     peek                              by MSG_PEEK
  *     sip=GRACES                        a byte every quarter of a grace
@@ -84,7 +85,7 @@ step use_port, use_ipv6, use_mapped, use_mptcp, bind_from, serve, listen_only, a
 
 /* reading.c; a reader gives what read(2) does. */
 typedef ssize_t reader(char *buf, size_t size);
-step read_once, read_nothing, read_half, drain, peek, sip, arrived;
+step read_once, read_error, read_nothing, read_half, drain, peek, sip, arrived;
 
 /* sending.c */
 step send_text, write_text, pour, fill, trickle, urgent;

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,6 +122,16 @@ void read_once(const char *unused)
     (void)unused;
     const ssize_t n = read(fd, buf, sizeof(buf));
     say("read %s %.*s", result(n), n > 0 ? (int)n : 0, buf);
+}
+
+/* A tombstone says ECONNRESET, whatever the kernel would have said. */
+void read_error(const char *unused)
+{
+    char c;
+    (void)unused;
+    const bool failed = read(fd, &c, 1) < 0;
+    const bool ended = errno == ECONNRESET || errno == ECONNABORTED || errno == ETIMEDOUT;
+    say("read %s", failed && ended ? "of a connection that was cut" : result(failed ? -1 : 0));
 }
 
 static int unread(void)
