@@ -118,7 +118,15 @@ static bool read_counts(const json_t *record, struct log_entry *entry)
         return false;
     if (json_object_get(record, "since"))
         entry->since = since;
+    /* The answer to a signal tells what was told before. */
+    if (json_object_get(record, "held"))
+        entry->since = entry->count;
     return entry->since <= entry->count;
+}
+
+static bool read_hindsight(const json_t *record, struct log_entry *entry)
+{
+    return read_age(record, "grace_s", &entry->grace_ms);
 }
 
 static bool read_reaped(const json_t *record, struct log_entry *entry)
@@ -149,13 +157,14 @@ static bool read_body(const json_t *record, const json_t *leak, struct log_entry
 {
     switch (entry->type) {
     case RECORD_LEAK:
-        return read_leak(record, entry) && read_counts(record, entry) && entry->count > 0;
+        return read_leak(record, entry) && read_counts(record, entry) && entry->count > 0 &&
+               read_hindsight(record, entry);
     case RECORD_REAP:
         return read_leak(record, entry) && read_counts(record, entry) && entry->count > 0 &&
                read_outcome(record, entry);
     case RECORD_LATE_CLOSE:
         return read_leak(record, entry) && read_counts(record, entry) && entry->count > 0 &&
-               read_flag(record, "reaped", &entry->of_reaped);
+               read_flag(record, "reaped", &entry->of_reaped) && read_hindsight(record, entry);
     case RECORD_RESCUE:
         return json_is_object(leak) && read_leak(leak, entry) && read_counts(record, entry) &&
                read_reaped(record, entry);

@@ -30,6 +30,7 @@ struct log_entry {
     uint32_t reaped;   /* sockets that a rescue reaped */
     bool failed;       /* the reap */
     bool of_reaped;    /* the late close: of a tombstone */
+    int64_t grace_ms;  /* that would have been right for the site; 0: not told */
     uint32_t leaked;   /* in a summary */
     const char *local; /* these four of an accept queue: where the program listens */
     uint32_t waiting;

@@ -71,24 +71,32 @@ static json_t *peers_of(const struct group *group)
     return peers;
 }
 
+static json_t *trend_of_group(const struct group *group)
+{
+    const enum trend trend = group_trend(group);
+    return must(trend == TREND_UNKNOWN ? json_null() : json_string(names_trend[trend]));
+}
+
 /*
- * Of a call site: site, leaks, held, held_at_end, reaped, late_closes; oldest_s and
- * leaks_per_hour, each null where there is none; first and last; class, how and processes, each an
- * object of counts by name; peers, the most frequent; open_stack and eof_stack where known.
+ * Of a call site: site, leaks, held, held_at_end, reaped, late_closes; oldest_s, leaks_per_hour,
+ * trend and grace_s, each null where there is none; first and last; class, how and processes, each
+ * an object of counts by name; peers, the most frequent; open_stack and eof_stack where known.
  */
 static json_t *object_of(const struct groups *groups, const struct group *group,
                          struct symbols *symbols)
 {
     const struct sums *sums = &group->sums;
     const int64_t oldest_ms = group_oldest_ms(groups, group);
+    const int64_t grace_ms = group_grace_ms(group);
     json_t *object = must(json_pack(
-        "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:O, s:O, s:O, s:o}", "site",
+        "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:O, s:O, s:O, s:o}", "site",
         group->site, "leaks", count(sums->leaks), "held", count(sums->held), "held_at_end",
         count(sums->held_at_end), "reaped", count(sums->reaped), "late_closes", count(sums->late),
         "oldest_s", number_or_null(oldest_ms < 0 ? -1 : (double)oldest_ms / 1000), "leaks_per_hour",
-        number_or_null(group_growth(group)), "first", time_of(group->first_ms), "last",
-        time_of(group->last_ms), "class", group->classes, "how", group->ways, "processes",
-        group->names, "peers", peers_of(group)));
+        number_or_null(group_growth(group)), "trend", trend_of_group(group), "grace_s",
+        number_or_null(grace_ms == 0 ? -1 : (double)grace_ms / 1000), "first",
+        time_of(group->first_ms), "last", time_of(group->last_ms), "class", group->classes, "how",
+        group->ways, "processes", group->names, "peers", peers_of(group)));
     json_t *stacks = group_stacks(group, symbols);
     json_object_update(object, stacks);
     json_decref(stacks);

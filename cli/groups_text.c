@@ -101,7 +101,28 @@ static void print_ages(const struct groups *groups, const struct group *group)
         print_duration(group->last_ms - group->first_ms);
         putchar('\n');
     }
+    if (group_trend(group) != TREND_UNKNOWN) {
+        print_title("trend");
+        puts(group_trend(group) == TREND_FLAT ? "flat: often a pool" : "growing");
+    }
     print_span(group->first_ms, group->last_ms);
+}
+
+/* One socket can have had several descriptors. */
+static void print_hindsight(const struct group *group)
+{
+    const struct sums *sums = &group->sums;
+    const int64_t grace_ms = group_grace_ms(group);
+    char grace[32];
+    struct text text = text_in(grace, sizeof(grace));
+    if (grace_ms == 0)
+        return;
+    text_add_grace(&text, (uint64_t)grace_ms);
+    print_title("late");
+    printf("%" PRIu64 " of %" PRIu64 ", after ",
+           sums->late < sums->leaks ? sums->late : sums->leaks, sums->leaks);
+    print_duration(group->slowest_ms);
+    printf(" at most: grace=%s would have been right\n", grace);
 }
 
 /* Down to main: what libc does before it is no news. */
@@ -143,6 +164,7 @@ static void print_group(const struct groups *groups, const struct group *group,
     print_met("class", group->classes, COUNTED_IF_SEVERAL, NULL);
     print_met("how", group->ways, COUNTED_IF_SEVERAL, NULL);
     print_ages(groups, group);
+    print_hindsight(group);
     print_met("processes", group->names, COUNTED, NULL);
     print_met("peers", group->peers, COUNTED_IF_SEVERAL, group);
     print_stack("opened at", json_object_get(stacks, "open_stack"));

@@ -10,15 +10,13 @@
 #include <stddef.h>
 
 #include "options.h"
-#include "suppress.h"
+#include "quiet.h"
 #include "symbol.h"
 
 struct retell {
     struct options options; /* what was asked for: action, format, output, suppress */
     struct symbols *symbols;
-    struct suppressions *patterns; /* NULL without a file */
-    json_t *sites;  /* by pid and site: how many "leaks" it has had, and how many of them were
-                       "quiet": a pattern of ours matched */
+    struct quiet quiet;
     json_t *pids;   /* of who has written, or said hello */
     int lost;       /* records that could not be written, and that no summary has told */
     bool leaked;    /* something that no pattern suppresses */

@@ -220,10 +220,12 @@ static void read_totals(const json_t *json, struct totals *totals)
         .leaked = count_of(json, "leaked"),
         .sites = count_of(json, "sites"),
         .growing = count_of(json, "growing"),
+        .flat = count_of(json, "flat"),
         .held = count_of(json, "held"),
         .reaped = count_of(json, "reaped"),
         .suppressed = count_of(json, "suppressed"),
         .late = count_of(json, "late"),
+        .grace_ms = ms_of(json, "grace_s"),
         .lost = count_of(json, "lost"),
         .stackless = count_of(json, "stackless"),
     };
@@ -266,6 +268,10 @@ bool told_read(const json_t *json, struct retold *retold)
     told->comm = text_of(json, "comm");
     if (retold->record.type == RECORD_LEAK)
         told->held = count_of(json, "held");
+    told->trend = (enum trend)name_of(json, "trend", names_trend);
+    told->grace_ms = ms_of(json, "grace_s");
+    if (retold->record.type == RECORD_LATE_CLOSE)
+        told->leaks = count_of(json, "leaks");
     told->symbolized = true;
     return true;
 }

@@ -203,6 +203,18 @@ static void add_leak_body(struct text *text, const struct told *told)
     add_trace(text, "last_stack", &told->last);
 }
 
+static void add_trend(struct text *text, const struct told *told)
+{
+    if (told->trend != TREND_UNKNOWN)
+        add_string(text, "trend", names_trend[told->trend]);
+}
+
+static void add_right_grace(struct text *text, uint32_t grace_ms)
+{
+    if (grace_ms > 0)
+        add_seconds(text, "grace_s", grace_ms);
+}
+
 static void add_counts(struct text *text, const struct told *told)
 {
     add_number(text, "count", told->count);
@@ -214,8 +226,10 @@ static void add_leak(struct text *text, const struct told *told)
 {
     add_leak_body(text, told);
     add_counts(text, told);
+    add_trend(text, told);
     if (told->held)
         add_number(text, "held", told->held);
+    add_right_grace(text, told->grace_ms);
 }
 
 static void add_reap(struct text *text, const struct told *told)
@@ -327,6 +341,8 @@ static void add_late_close(struct text *text, const struct told *told)
     text_add(text, told->record->reaped ? "true" : "false");
     add_site(text, told);
     add_counts(text, told);
+    add_number(text, "leaks", told->leaks);
+    add_right_grace(text, told->grace_ms);
 }
 
 static void add_accept_queue(struct text *text, const struct told *told)
@@ -365,10 +381,12 @@ static void add_summary(struct text *text, const struct told *told)
     add_number(text, "leaked", totals->leaked);
     add_number(text, "sites", totals->sites);
     add_number(text, "growing", totals->growing);
+    add_number(text, "flat", totals->flat);
     add_number(text, "held", totals->held);
     add_number(text, "reaped", totals->reaped);
     add_number(text, "suppressed", totals->suppressed);
     add_number(text, "late", totals->late);
+    add_right_grace(text, totals->grace_ms);
     add_number(text, "lost", totals->lost);
     add_number(text, "stackless", totals->stackless);
     add_suppressions(text, told);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "record.h"
+#include "trend.h"
 
 const char *const names_type[] = {
     [RECORD_LEAK] = "leak",
@@ -64,6 +65,13 @@ const char *const names_holder[] = {
     [HOLDER_UNKNOWN] = "unknown",     [HOLDER_SELF] = "this process",
     [HOLDER_TIME_WAIT] = "time-wait", [HOLDER_CLOSING] = "closing",
     [HOLDER_OTHER] = "other process", NULL,
+};
+
+const char *const names_trend[] = {
+    [TREND_UNKNOWN] = "",
+    [TREND_FLAT] = "flat",
+    [TREND_GROWING] = "growing",
+    NULL,
 };
 
 const char *const names_state[] = {

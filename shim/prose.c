@@ -209,6 +209,23 @@ static void add_rate(struct text *text, const struct told *told)
     text_add(text, units[i].name);
 }
 
+static void add_trend(struct text *text, const struct told *told)
+{
+    static const char *const meanings[] = {
+        [TREND_UNKNOWN] = "",
+        [TREND_FLAT] = " (flat: often a pool)",
+        [TREND_GROWING] = " (growing)",
+    };
+    text_add(text, meanings[told->trend]);
+}
+
+static void add_right_grace(struct text *text, uint32_t grace_ms)
+{
+    text_add(text, "grace=");
+    text_add_grace(text, grace_ms);
+    text_add(text, " would have been right");
+}
+
 static void add_leak(struct text *text, const struct told *told)
 {
     const struct leak *leak = &told->record->leak;
@@ -216,7 +233,12 @@ static void add_leak(struct text *text, const struct told *told)
     if (told->held) {
         add_count(text, told->held, "socket", "sockets");
         add_site(text, told);
-        text_add(text, ", among them\n    ");
+        add_trend(text, told);
+        if (told->grace_ms) {
+            text_add(text, "; most were closed late: ");
+            add_right_grace(text, told->grace_ms);
+        }
+        text_add(text, told->grace_ms ? "; among them\n    " : ", among them\n    ");
     }
     if (told->since == 0) {
         add_ends(text, leak);
@@ -228,6 +250,7 @@ static void add_leak(struct text *text, const struct told *told)
     text_add(text, " sockets by now");
     add_site(text, told);
     add_rate(text, told);
+    add_trend(text, told);
     text_add(text, "; the last is ");
     add_ends(text, leak);
     text_add(text, ", ");
@@ -329,6 +352,21 @@ static void add_conflict(struct text *text, const struct told *told)
     add_more(text, record->leaks - 1);
 }
 
+/* Of a site that is mostly closed late. One socket can have had several descriptors. */
+static void add_hindsight(struct text *text, const struct told *told)
+{
+    if (!told->grace_ms)
+        return;
+    text_add(text, "; ");
+    if (told->leaks > 1) {
+        text_add_uint(text, told->count < told->leaks ? told->count : told->leaks);
+        text_add(text, " of ");
+        text_add_uint(text, told->leaks);
+        text_add(text, " leaks of this site were closed late: ");
+    }
+    add_right_grace(text, told->grace_ms);
+}
+
 /* A retraction: the report was too early. */
 static void add_late_close(struct text *text, const struct told *told)
 {
@@ -345,6 +383,7 @@ static void add_late_close(struct text *text, const struct told *told)
         text_add(text, " by now");
         add_site(text, told);
     }
+    add_hindsight(text, told);
     text_add(text, "\n");
 }
 
@@ -399,12 +438,20 @@ static void add_summary(struct text *text, const struct told *told)
     add_count(text, totals->leaked, "socket leaked at ", "sockets leaked at ");
     add_count(text, totals->sites, "call site (", "call sites (");
     text_add_uint(text, totals->growing);
-    text_add(text, " growing), ");
+    text_add(text, " growing");
+    add_if_any(text, totals->flat,
+               totals->flat == 1 ? " flat: often a pool" : " flat: often pools");
+    text_add(text, "), ");
     text_add_uint(text, totals->reaped);
     text_add(text, " reaped, ");
     text_add_uint(text, totals->suppressed);
     text_add(text, " suppressed");
     add_if_any(text, totals->late, " closed late");
+    if (totals->grace_ms) {
+        text_add(text, " (");
+        add_right_grace(text, totals->grace_ms);
+        text_add(text, ")");
+    }
     add_if_any(text, totals->held, " held now");
     add_if_any(text, totals->lost, totals->lost == 1 ? " report lost" : " reports lost");
     add_if_any(text, totals->stackless, " without a stack (too many call sites)");

@@ -157,14 +157,16 @@ static void post_late_close(struct departure left)
 {
     if ((left.word & SLOT_COPIED) && has_copy(left))
         return;
-    sites_late(left.opened_at, slot_state(left.word) == SLOT_BURIED);
+    const bool reaped = slot_state(left.word) == SLOT_BURIED;
+    const uint32_t gone_ms = clock_age_ms(left.gone_cs, clock_ms());
+    sites_late(left.opened_at, reaped, gone_ms);
     record_offer(&(struct record){
         .type = RECORD_LATE_CLOSE,
-        .reaped = slot_state(left.word) == SLOT_BURIED,
+        .reaped = reaped,
         .leak = {.fd = left.fd,
                  .cookie = left.cookie,
                  .how = slot_how(left.word),
-                 .gone_ms = clock_age_ms(left.gone_cs, clock_ms()),
+                 .gone_ms = gone_ms,
                  .opened_at = left.opened_at},
     });
 }

@@ -85,6 +85,10 @@ Test(report, counts_what_was_leaked_and_what_is_held)
          LEAK(00, 1, a1, 1, 0) "{\"type\":\"dream\",\"pid\":-1}\n" BEGIN(
              "leak", 01, 1) "\"mood\":[{}]," FACTS(a1) COUNTS(2, 1),
          "a1: 2 leaked, 2 held, 0 at the end, 0 reaped, 0 late, 1 process\n"},
+        {"the answer to a signal, which tells again what was told",
+         LEAK(00, 1, a1, 1, 0) LEAK(01, 1, a1, 3, 1) BEGIN("leak", 02, 1)
+             FACTS(a1) ",\"held\":3" COUNTS(3, 0) LEAK(03, 1, a1, 4, 3),
+         "a1: 4 leaked, 4 held, 0 at the end, 0 reaped, 0 late, 1 process\n"},
         {"a summary alone", SUMMARY(00, 1, 0), ""},
         {"an accept queue is no leak, and nothing of its process",
          LEAK(00, 1, a1, 1, 0) QUEUE(00, 1, "0.0.0.0:80", 5, 3, 1.5) "}\n" SUMMARY(01, 1, 1),
@@ -209,6 +213,7 @@ Test(report, skips_what_is_no_line_of_closewaits)
         ROW(GOOD("\"fin_age_s\":-1")),
         ROW(GOOD("\"fin_age_s\":1e300")),
         ROW(GOOD("\"site_age_s\":\"1\"")),
+        ROW(GOOD("\"grace_s\":\"4m\"")),
         ROW(GOOD("\"class\":1")),
         ROW(GOOD("\"how\":null")),
         ROW(GOOD("\"peer\":{}")),

@@ -389,3 +389,55 @@ Test(retell, tells_a_lost_report_once)
                      "0 reaped, 0 suppressed\n",
                      "%s", said);
 }
+
+/* A leak that stays, and two that are closed late. */
+Test(retell, says_which_grace_would_have_been_right)
+{
+    char *made = step("connect4", port);
+    struct program program;
+    program_start(&program, NULL,
+                  ARGS(built("closewait"), "run", "--grace=50ms", "--signal=USR2",
+                       built("tests/leaker"), made, made, "wait", "close", made, "wait", "close",
+                       "wait"));
+    close(accept(listener, NULL, NULL));
+    close(accept(listener, NULL, NULL));
+    program_must_report(&program, ": leak: 2 sockets by now at site ");
+    program_go_on(&program);
+    program_must_report(&program, ": late close: fd 4 ");
+    close(accept(listener, NULL, NULL));
+    program_must_sum(&program, ": summary: 3 sockets leaked ");
+    program_go_on(&program);
+    program_must_report(&program, "; 2 of 3 leaks of this site were closed late: grace=");
+    cr_expect_eq(program_end(&program), 0);
+    cr_expect_not_null(strstr(program.reported, ", 2 closed late (grace="), "%s", program.reported);
+}
+
+/* A pool has no trend while it is younger than a second: the program dozes until it is older. */
+Test(retell, says_of_a_pool_that_it_is_flat_but_not_of_one_that_a_pattern_spares)
+{
+    static const struct {
+        const char *patterns;
+        const char *summary;
+    } rows[] = {
+        {"function:dial6\n",
+         "summary: 3 sockets leaked at 1 call site (0 growing, 1 flat: often a pool), 0 reaped, 1 "
+         "suppressed, 3 held now\n"},
+        {"function:dial4\n",
+         "summary: 1 socket leaked at 1 call site (0 growing), 0 reaped, 3 suppressed, 1 held "
+         "now\n"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char *made = step("connect4", port);
+        struct program program;
+        program_start(&program, NULL,
+                      ARGS(built("closewait"), "run", "--grace=50ms",
+                           (char *)file_of_patterns(rows[i].patterns), built("tests/leaker"), made,
+                           made, made, step("mapped", port), "wait", "doze", "doze"));
+        for (int peer = 0; peer < 4; peer++)
+            close(accept(listener, NULL, NULL));
+        cr_assert(eventually(has_heard, NULL));
+        program_go_on(&program);
+        cr_expect_eq(program_end(&program), 0);
+        cr_expect_not_null(strstr(program.reported, rows[i].summary), "%s", program.reported);
+    }
+}

@@ -123,6 +123,33 @@ Test(schema, describes_a_reap_and_a_late_close)
     must_be_valid(4);
 }
 
+/* A pool of two, one of which is closed late, as another is that comes when it is no longer new. */
+Test(schema, describes_a_trend_and_the_grace_that_would_have_been_right)
+{
+    in_port_t port = 0;
+    const int listener = peer_listen(AF_INET, &port);
+    char *made = step("connect4", port);
+    struct program program;
+    program_start(
+        &program, options_with("grace=100ms,signal=USR2"),
+        ARGS(built("tests/leaker"), made, made, "wait", "close", made, "wait", "close", "wait"));
+    close(meet(listener, &program, made));
+    close(accept(listener, NULL, NULL));
+    must_sum(&program, "\"growing\":0,\"flat\":1,");
+    cr_expect_not_null(strstr(lines, ",\"trend\":\"flat\",\"held\":2}"), "%s", lines);
+    program_go_on(&program);
+    must_write("\"type\":\"late-close\"");
+    close(accept(listener, NULL, NULL));
+    must_sum(&program, "\"leaked\":3,");
+    program_go_on(&program);
+    must_write("\"leaks\":3,\"grace_s\":");
+    must_sum(&program, "\"late\":2,\"grace_s\":");
+    cr_expect_not_null(strstr(lines, "\"held\":1,\"grace_s\":"), "%s", lines);
+    cr_expect_eq(program_end(&program), 0);
+    must_be_valid(8);
+    close(listener);
+}
+
 Test(schema, describes_a_reset_whose_error_waits)
 {
     struct program program;

@@ -75,7 +75,9 @@ Test(told, are_retracted_when_the_program_closes_after_all)
     program_must_report(&program, ": late close: fd 3  127.0.0.1:");
     cr_expect_not_null(strstr(program.reported, " was closed by the program after "));
     cr_expect_eq(program_end(&program), 0);
-    cr_expect_not_null(strstr(program.reported, " 0 suppressed, 1 closed late\n"), "%s",
+    cr_expect_not_null(strstr(program.reported, ": no leak, but slower than grace; grace="), "%s",
+                       program.reported);
+    cr_expect_not_null(strstr(program.reported, " 0 suppressed, 1 closed late (grace="), "%s",
                        program.reported);
 }
 
@@ -102,6 +104,73 @@ Test(told, are_again_on_a_signal_with_what_is_held)
                         ": summary: 1 socket leaked at 1 call site (0 growing), 0 reaped, "
                         "0 suppressed, 1 held now\n");
     cr_expect_eq(program_end(&program), 0);
+}
+
+/* A pool is full when it is first seen; what goes on after that is none. */
+Test(told, are_judged_flat_or_growing_by_what_their_site_holds_over_time)
+{
+    char *made = step("connect4", port);
+    struct program program;
+    program_start(&program, "grace=100ms,signal=USR2",
+                  ARGS(built("tests/leaker"), made, made, made, "wait", made, "wait"));
+    for (int i = 0; i < 3; i++)
+        hang_up();
+    program_must_say(&program, "did connect4");
+    program_must_sum(&program, "3 sockets leaked at 1 call site (0 growing, 1 flat: often a pool)");
+    program_must_report(&program, ": held now: 3 sockets at site ");
+    cr_expect_not_null(strstr(program.reported, " (flat: often a pool), among them\n    fd 3 "),
+                       "%s", program.reported);
+    program_go_on(&program);
+    hang_up();
+    program_must_report(&program, ": leak: 4 sockets by now at site ");
+    cr_expect_not_null(strstr(program.reported, " (growing); the last is fd 6 "), "%s",
+                       program.reported);
+    cr_expect_eq(program_end(&program), 0);
+    cr_expect_not_null(strstr(program.reported, "4 sockets leaked at 1 call site (1 growing), "),
+                       "%s", program.reported);
+}
+
+/* Of three, the second and the third: 1 of 2 is no more than half of them. */
+Test(told, advise_a_grace_when_most_of_a_site_are_closed_late)
+{
+    char *made = step("connect4", port);
+    struct program program;
+    program_start(
+        &program, "grace=100ms,signal=USR2",
+        ARGS(built("tests/leaker"), made, made, "wait", "close", made, "wait", "close", "wait"));
+    hang_up();
+    hang_up();
+    program_must_say(&program, "did connect4");
+    program_must_sum(&program, ": summary: 2 sockets leaked ");
+    program_go_on(&program);
+    program_must_report(&program, ": late close: fd 4 ");
+    hang_up();
+    program_must_sum(&program, ": summary: 3 sockets leaked ");
+    cr_expect_null(strstr(program.reported, "would have been right"), "%s", program.reported);
+    program_go_on(&program);
+    program_must_report_times(&program, ": late close: fd 4 ", 2);
+    const char *second = strstr(strstr(program.reported, ": late close: ") + 1, ": late close: ");
+    cr_expect_not_null(strstr(second, "; 2 of 3 leaks of this site were closed late: grace="), "%s",
+                       second);
+    cr_expect_eq(program_end(&program), 0);
+    cr_expect_not_null(strstr(program.reported, ", 2 closed late (grace="), "%s", program.reported);
+    cr_expect_not_null(strstr(program.reported, " would have been right), 1 held now\n"), "%s",
+                       program.reported);
+}
+
+/* It was closed for its port, long before grace was over: that says nothing of grace. */
+Test(told, advise_no_grace_after_a_rescue)
+{
+    char *made = step("connect4", port);
+    struct program program;
+    program_start(&program, "action=close",
+                  ARGS(built("tests/leaker"), step("from", free_port()), made, "wait", made,
+                       "dup2=3", "wait"));
+    peer_hang_up(meet(listener, &program, made));
+    program_go_on(&program);
+    program_must_report(&program, ": late close: fd 3 ");
+    cr_expect_eq(program_end(&program), 0);
+    cr_expect_null(strstr(program.reported, "would have been right"), "%s", program.reported);
 }
 
 Test(told, have_the_stacks_of_opening_of_the_end_and_of_the_last_use)
