@@ -85,8 +85,8 @@ static bool is_leak(const struct look *look)
 }
 
 /*
- * An inherited socket is freed only by its last holder. Of those that could hold it besides us, the
- * process that we were forked from is the one that is known; it is no doubt worth a tombstone.
+ * An inherited socket is freed only by its last holder. Of those that could have it besides us the
+ * process that we were forked from is known; where it has it, or may have it, ours is left alone.
  */
 static bool is_last_holder(const struct leak *leak, uint32_t inode, struct record *record)
 {

@@ -107,11 +107,14 @@ static int open_in_program(void)
     return count;
 }
 
-/* How many are missing to a tenth that is free; 0 when nothing is. */
+/*
+ * How many are missing to a tenth that is free; 0 when nothing is. Under a limit of 0 nothing that
+ * could be given back is of use: a program that wants no more descriptors sets it.
+ */
 static int missing(const struct limits *limits)
 {
     const int left = limits->limit - limits->open;
-    return left < limits->limit / 10 ? limits->limit / 10 - left : 0;
+    return limits->limit > 0 && left < limits->limit / 10 ? limits->limit / 10 - left : 0;
 }
 
 /*
@@ -153,13 +156,10 @@ static int give_up_one(const struct options *options, struct fds *fds)
 static struct limits limits_now(int open)
 {
     const struct census census = tombs_count();
-    struct limits limits = {.open = open,
-                            .limit = descriptor_limit(),
-                            .leaked = census.leaked,
-                            .tombstones = census.tombstones};
-    if (limits.open == 0) /* it has met the limit */
-        limits.open = limits.limit;
-    return limits;
+    return (struct limits){.open = open,
+                           .limit = descriptor_limit(),
+                           .leaked = census.leaked,
+                           .tombstones = census.tombstones};
 }
 
 static int relieve(const struct options *options, const struct limits *limits, struct fds *fds)
@@ -181,6 +181,8 @@ bool shortage_relieve(enum limited call, int before, struct caller caller)
                             .error = error,
                             .limits = limits_now(open_in("/proc/thread-self/fd"))};
     record.limits.call = call;
+    if (record.limits.open == 0 && error == EMFILE)
+        record.limits.open = record.limits.limit;
     record.limits.given = relieve(options, &record.limits, &record.fds);
     if (record.limits.given > 0)
         record.type = RECORD_GIVEN_BACK;
@@ -198,7 +200,7 @@ static void give_back_missing(void)
     static uint32_t total;
     struct record record = {.type = RECORD_GIVEN_BACK, .limits = limits_now(open_in_program())};
     const int wanted = missing(&record.limits);
-    if (wanted == 0)
+    if (wanted == 0 || record.limits.open == 0)
         return;
     record.limits.given = tombs_give_back(wanted, &record.fds);
     total += (uint32_t)record.limits.given;

@@ -177,6 +177,21 @@ Test(shortage, gives_nothing_back_while_a_tenth_is_left)
     must_end(&program, "ready\n4 True\n");
 }
 
+/* As a program does that wants no more of them (a sandbox). */
+Test(shortage, gives_nothing_back_under_a_limit_of_none)
+{
+    struct program program;
+    start(&program, "action=close",
+          "leak(8); fds = [s.fileno() for s in keep]\n"
+          "wait()\n"
+          "resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))\n"
+          "time.sleep(2.3)\n"
+          "say(all(is_open(fd) for fd in fds))\n");
+    program_must_report(&program, "; 8 by now at site ");
+    program_go_on(&program);
+    must_end(&program, "ready\nTrue\n");
+}
+
 /* What the program has put on the number since is none of ours. */
 Test(shortage, gives_no_number_back_that_has_another_socket_by_now)
 {
