@@ -40,10 +40,12 @@ CLI_OBJ     := $(call objects,cli)
 TEST_OBJ    := $(call objects,tests)
 PROGRAM_OBJ := $(call objects,tests/programs)
 FUZZ_OBJ    := $(call objects,tests/fuzz)
+VERDICT_OBJ := $(call objects,tests/verdicts)
 DEMO_OBJ    := $(call objects,demo)
 DEMO        := $(DEMO_OBJ:.o=)
 # The command reads options and judges with the shim's own code, and tells with its words.
-CLI_SHARED  := $(addprefix $(BUILD)/shim/,options.o text.o endpoint.o judge.o names.o prose.o suppress.o)
+CLI_SHARED  := $(addprefix $(BUILD)/shim/,options.o text.o endpoint.o judge.o names.o prose.o prose_holder.o \
+	prose_shortage.o suppress.o trend.o hindsight.o)
 # What finds functions and lines. libiberty.a for its demanglers of C++ and Rust.
 SYMBOL_OBJ  := $(addprefix $(BUILD)/cli/,symbol.o lines.o ranges.o image.o strings.o demangle.o)
 SYMBOL_LIBS := -ldw -lelf -liberty
@@ -52,7 +54,7 @@ SYMBOL_LIBS := -ldw -lelf -liberty
 UNIT_OBJ    := $(filter-out $(BUILD)/shim/hooks.o $(BUILD)/shim/init.o,$(SHIM_OBJ))
 TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors inline manners flood caller-O0 caller-O2 caller-omit caller-frame thrower plugin.so storm leaker leaker-musl leaker-static \
 	leaker-musl-static leaker-fortified leaker-lfs leaker-tsan names names-musl early.so places places-O0 \
-	places-cxx places-cxx-O0 find)
+	places-cxx places-cxx-O0 find verdicts/end)
 
 all: $(BUILD)/libclosewait.so $(BUILD)/closewait $(DEMO)
 
@@ -78,6 +80,13 @@ $(BUILD)/tests/closewait-tests: $(TEST_OBJ) $(UNIT_OBJ) $(BUILD)/cli/preload.o $
 
 $(BUILD)/tests/leaker: $(BUILD)/tests/programs/leaker.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
+
+# Either end of a scenario of tests/verdicts, and the same with io_uring.
+$(BUILD)/tests/verdicts/end: $(filter-out %/uring.o,$(VERDICT_OBJ))
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^
+
+$(BUILD)/tests/verdicts/end-uring: $(VERDICT_OBJ)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -luring
 
 # A program under the shim that can see its table: the shim is linked in.
 $(BUILD)/tests/doors: $(filter $(BUILD)/tests/programs/doors%,$(PROGRAM_OBJ)) $(BUILD)/tests/linked-hooks.o \
@@ -180,12 +189,12 @@ $(BUILD)/tests/fuzz/suppress: $(BUILD)/tests/fuzz/suppress.o \
 	$(addprefix $(BUILD)/shim/,suppress.o names.o text.o)
 	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^
 
-$(BUILD)/tests/fuzz/record: $(BUILD)/tests/fuzz/record.o $(addprefix $(BUILD)/cli/,retell.o told_json.o traces.o) \
+$(BUILD)/tests/fuzz/record: $(BUILD)/tests/fuzz/record.o $(addprefix $(BUILD)/cli/,retell.o quiet.o told_json.o traces.o) \
 	$(SYMBOL_OBJ) $(CLI_SHARED)
 	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS) -ljansson -lbsd
 
 $(BUILD)/tests/fuzz/groups: $(BUILD)/tests/fuzz/groups.o $(SYMBOL_OBJ) $(CLI_SHARED) \
-	$(addprefix $(BUILD)/cli/,groups.o groups_text.o groups_json.o groups_folded.o entry.o tally.o traces.o \
+	$(addprefix $(BUILD)/cli/,groups.o groups_text.o groups_json.o groups_folded.o queues.o entry.o tally.o traces.o \
 	frames.o must.o array.o colors.o)
 	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS) -ljansson -lbsd
 
@@ -263,6 +272,19 @@ test-long: all $(TEST_PROGRAMS)
 	BUILD=$(BUILD) tests/long/valgrind.sh
 	BUILD=$(BUILD) tests/long/transparency.sh
 
+# The table of tests/verdicts, ROUNDS times, JOBS runs at a time: they wait more than they work.
+ROUNDS ?= 1
+JOBS   ?= 16
+verdicts verdicts-long: all $(addprefix $(BUILD)/tests/verdicts/,end end-uring)
+
+verdicts:
+	BUILD=$(BUILD) tests/verdicts/run.py --rounds $(ROUNDS) --jobs $(JOBS)
+
+# Half-closed peers that wait for minutes: all of them at the same time.
+verdicts-long: SECONDS = 300
+verdicts-long:
+	BUILD=$(BUILD) tests/verdicts/run.py --wait $(SECONDS) --jobs 64 half-closed
+
 # Both compilers without a warning, the formatter, the linters. The tests of clang are only built.
 lint: deps-lint
 	$(MAKE) BUILD=$(BUILD)/gcc CC=gcc all $(BUILD)/gcc/tests/closewait-tests
@@ -270,10 +292,10 @@ lint: deps-lint
 	clang-format --dry-run -Werror $(SOURCES) $(wildcard */*.h tests/*/*.h tests/*/*.cc)
 	printf '%s\n' $(SOURCES) | \
 		xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- -std=gnu11 -Ishim' clang-tidy
-	shellcheck demo/*.sh tests/long/*.sh .ci/run .ci/deps
+	shellcheck demo/*.sh tests/long/*.sh tests/verdicts/*.sh .ci/run .ci/deps
 	shellcheck -s bash completion/bash tests/completion/ask.bash
 
-SOURCES = $(wildcard shim/*.c cli/*.c demo/*.c tests/*.c tests/programs/*.c tests/fuzz/*.c)
+SOURCES = $(wildcard shim/*.c cli/*.c demo/*.c tests/*.c tests/programs/*.c tests/fuzz/*.c tests/verdicts/*.c)
 
 install: all
 	install -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR) $(MANDIR)/man1 $(MANDIR)/man8 $(BASHDIR) \
@@ -300,7 +322,7 @@ clean:
 	rm -rf $(BUILD)
 
 # What is missing for a target is installed before anything is compiled for it.
-TARGETS := demo test lint stress fuzz test-long
+TARGETS := demo test lint stress fuzz test-long verdicts verdicts-long
 
 deps: $(addprefix deps-,$(TARGETS))
 
@@ -308,7 +330,7 @@ $(addprefix deps-,$(TARGETS)): deps-%:
 	@CC='$(CC)' .ci/deps $*
 
 NEEDS := $(addprefix deps-,$(filter $(TARGETS),$(MAKECMDGOALS)))
-$(SHIM_OBJ) $(CLI_OBJ) $(DEMO_OBJ) $(TEST_OBJ) $(PROGRAM_OBJ) $(FUZZ_OBJ): | $(NEEDS)
+$(SHIM_OBJ) $(CLI_OBJ) $(DEMO_OBJ) $(TEST_OBJ) $(PROGRAM_OBJ) $(FUZZ_OBJ) $(VERDICT_OBJ): | $(NEEDS)
 $(BUILD)/shim/versions.map $(TEST_PROGRAMS): | $(NEEDS)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -118,14 +118,22 @@ static bool read_counts(const json_t *record, struct log_entry *entry)
         return false;
     if (json_object_get(record, "since"))
         entry->since = since;
+    /* The answer to a signal tells what was told before. */
+    if (json_object_get(record, "held"))
+        entry->since = entry->count;
     return entry->since <= entry->count;
+}
+
+static bool read_hindsight(const json_t *record, struct log_entry *entry)
+{
+    return read_age(record, "grace_s", &entry->grace_ms);
 }
 
 static bool read_reaped(const json_t *record, struct log_entry *entry)
 {
     const json_t *fds = json_object_get(record, "fds");
     entry->reaped = (uint32_t)json_array_size(fds);
-    return !fds || json_is_array(fds);
+    return (!fds || json_is_array(fds)) && read_number(record, "closed", &entry->reaped);
 }
 
 static bool read_outcome(const json_t *record, struct log_entry *entry)
@@ -136,26 +144,48 @@ static bool read_outcome(const json_t *record, struct log_entry *entry)
     return sound;
 }
 
+static bool read_queue(const json_t *record, struct log_entry *entry)
+{
+    return read_text(record, "local", &entry->local) && entry->local[0] &&
+           read_number(record, "waiting", &entry->waiting) &&
+           read_number(record, "hung_up", &entry->hung_up) &&
+           read_age(record, "age_s", &entry->age_ms) && read_text(record, "site", &entry->site) &&
+           is_site(entry->site) && read_stack(record, "open_stack", &entry->open_stack);
+}
+
 static bool read_body(const json_t *record, const json_t *leak, struct log_entry *entry)
 {
     switch (entry->type) {
     case RECORD_LEAK:
-        return read_leak(record, entry) && read_counts(record, entry) && entry->count > 0;
+        return read_leak(record, entry) && read_counts(record, entry) && entry->count > 0 &&
+               read_hindsight(record, entry);
     case RECORD_REAP:
         return read_leak(record, entry) && read_counts(record, entry) && entry->count > 0 &&
                read_outcome(record, entry);
     case RECORD_LATE_CLOSE:
         return read_leak(record, entry) && read_counts(record, entry) && entry->count > 0 &&
-               read_flag(record, "reaped", &entry->of_reaped);
+               read_flag(record, "reaped", &entry->of_reaped) && read_hindsight(record, entry);
     case RECORD_RESCUE:
         return json_is_object(leak) && read_leak(leak, entry) && read_counts(record, entry) &&
                read_reaped(record, entry);
     case RECORD_BIND_CONFLICT:
         return json_is_object(leak) && read_leak(leak, entry) && read_counts(record, entry);
+    case RECORD_ACCEPT_QUEUE:
+        return read_queue(record, entry);
     case RECORD_SUMMARY:
         return read_number(record, "leaked", &entry->leaked);
+    case RECORD_DESCRIPTORS:
+    case RECORD_GIVEN_BACK:
+        break;
     }
     return false;
+}
+
+/* A rescue of no socket: numbers of tombstones were given back. */
+static bool is_of_descriptors(const json_t *record)
+{
+    const char *what = json_string_value(json_object_get(record, "what"));
+    return what && strcmp(what, "descriptors") == 0;
 }
 
 enum entry_found entry_read(const json_t *record, struct log_entry *entry)
@@ -165,7 +195,8 @@ enum entry_found entry_read(const json_t *record, struct log_entry *entry)
     if (!json_is_string(type))
         return ENTRY_WRONG;
     const int known = names_find(names_type, json_string_value(type));
-    if (known < 0 || (known == RECORD_BIND_CONFLICT && !leak))
+    if (known < 0 || known == RECORD_DESCRIPTORS || (known == RECORD_BIND_CONFLICT && !leak) ||
+        (known == RECORD_RESCUE && is_of_descriptors(record)))
         return ENTRY_NO_LEAK;
     *entry = (struct log_entry){.type = (enum record_type)known,
                                 .comm = "",
@@ -173,6 +204,7 @@ enum entry_found entry_read(const json_t *record, struct log_entry *entry)
                                 .class = "",
                                 .how = "",
                                 .peer = "",
+                                .local = "",
                                 .since = -1};
     return read_process(record, entry) && read_body(record, leak, entry) ? ENTRY_READ : ENTRY_WRONG;
 }

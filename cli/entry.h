@@ -19,7 +19,7 @@ struct log_entry {
     int64_t time_ms; /* since 1970 */
     int pid;
     const char *comm;
-    const char *site;   /* in hexadecimal; "" in a summary */
+    const char *site;   /* in hexadecimal; "" in a summary; of an accept queue the listener's */
     const char *class;  /* of a leak, a rescue or a conflict */
     const char *how;    /* of the same */
     const char *peer;   /* of the same: "ip:port" */
@@ -27,10 +27,15 @@ struct log_entry {
     int64_t since;      /* -1: not told */
     int64_t fin_age_ms; /* 0: not told; so is site_age_ms */
     int64_t site_age_ms;
-    uint32_t reaped; /* descriptors that a rescue reaped */
-    bool failed;     /* the reap */
-    bool of_reaped;  /* the late close: of a tombstone */
-    uint32_t leaked; /* in a summary */
+    uint32_t reaped;   /* sockets that a rescue reaped */
+    bool failed;       /* the reap */
+    bool of_reaped;    /* the late close: of a tombstone */
+    int64_t grace_ms;  /* that would have been right for the site; 0: not told */
+    uint32_t leaked;   /* in a summary */
+    const char *local; /* these four of an accept queue: where the program listens */
+    uint32_t waiting;
+    uint32_t hung_up;
+    int64_t age_ms;
     json_t *open_stack;
     json_t *eof_stack;
 };

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "array.h"
+#include "hindsight.h"
 #include "must.h"
 
 struct groups groups_begin(void)
@@ -111,6 +112,14 @@ static void note_times(struct group *group, const struct log_entry *entry)
         group->last_ms = entry->time_ms;
 }
 
+static void note_hindsight(struct group *group, const struct log_entry *entry)
+{
+    if (entry->grace_ms > group->grace_ms)
+        group->grace_ms = entry->grace_ms;
+    if (entry->type == RECORD_LATE_CLOSE && entry->fin_age_ms > group->slowest_ms)
+        group->slowest_ms = entry->fin_age_ms;
+}
+
 static void count_entry(struct groups *groups, const struct log_entry *entry, int file)
 {
     struct group *group = group_of(groups, entry);
@@ -123,6 +132,7 @@ static void count_entry(struct groups *groups, const struct log_entry *entry, in
         meet_peer(group, entry->peer);
     }
     note_times(group, entry);
+    note_hindsight(group, entry);
     keep_stack(&group->open_stack, entry->open_stack);
     keep_stack(&group->eof_stack, entry->eof_stack);
 }
@@ -137,6 +147,8 @@ bool groups_add(struct groups *groups, const json_t *record, int file)
         groups->last_ms = entry.time_ms;
     if (entry.type == RECORD_SUMMARY)
         tallies_end(&groups->tallies, &entry, file);
+    else if (entry.type == RECORD_ACCEPT_QUEUE)
+        queues_add(&groups->queues, &entry);
     else
         count_entry(groups, &entry, file);
     return true;
@@ -160,7 +172,8 @@ static int compare_groups(const void *a, const void *b)
 
 void groups_finish(struct groups *groups)
 {
-    tallies_finish(&groups->tallies);
+    tallies_finish(&groups->tallies, groups->last_ms);
+    queues_sort(&groups->queues);
     for (size_t i = 0; i < groups->count; i++)
         if (groups->all[i]->last_ms < groups->all[i]->first_ms) /* no line told its leaks */
             groups->all[i]->last_ms = groups->all[i]->first_ms;
@@ -185,6 +198,7 @@ static void free_group(void *node)
 void groups_free(struct groups *groups)
 {
     tdestroy(groups->by_key, free_group);
+    queues_free(&groups->queues);
     free(groups->all);
 }
 
@@ -197,6 +211,22 @@ double group_growth(const struct group *group)
 {
     const double hours = (double)(group->last_ms - group->first_ms) / 3600e3;
     return group->sums.leaks > 1 && hours > 0 ? (double)(group->sums.leaks - 1) / hours : -1;
+}
+
+enum trend group_trend(const struct group *group)
+{
+    const struct sums *sums = &group->sums;
+    return sums->trend != TREND_UNKNOWN ? sums->trend : sums->trend_at_end;
+}
+
+/* Only the shim knows which late closes have to do with grace: it has told so, or there is none. */
+int64_t group_grace_ms(const struct group *group)
+{
+    const int64_t right_ms =
+        hindsight_grace_ms(group->sums.leaks, group->sums.late, (uint64_t)group->slowest_ms);
+    if (group->grace_ms == 0 || right_ms == 0)
+        return 0;
+    return right_ms > group->grace_ms ? right_ms : group->grace_ms;
 }
 
 static bool is_before(const struct met *left, const struct met *right)

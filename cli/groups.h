@@ -1,5 +1,5 @@
 /*
- * The records of many processes by call site.
+ * The records of many processes by call site, and those of accept queues by address.
  */
 #ifndef CLOSEWAIT_GROUPS_H
 #define CLOSEWAIT_GROUPS_H
@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "entry.h"
+#include "queues.h"
 #include "tally.h"
 
 /*
@@ -32,6 +33,8 @@ struct group {
     json_t *peers;        /* by IP address */
     json_t *ports;        /* of each peer: 0, if it had several */
     uint64_t other_peers; /* leaks whose peer is none of GROUP_PEERS */
+    int64_t slowest_ms;   /* the longest from a FIN to a late close */
+    int64_t grace_ms;     /* the longest that a line has said to have been right; 0: none did */
 };
 
 /* So many peers of one site are told apart, and so many are shown. */
@@ -41,6 +44,7 @@ struct groups {
     void *by_key;       /* a tree, as tsearch(3) makes it */
     struct group **all; /* once finished in the order of showing: what holds most comes first */
     size_t count;
+    struct queues queues;
     struct tallies tallies; /* of processes, untold */
     int64_t last_ms;        /* the time of the latest record; INT64_MIN: there was none */
 };
@@ -64,6 +68,15 @@ int64_t group_oldest_ms(const struct groups *groups, const struct group *group);
 
 /* Leaks an hour between the first and the last; negative when there are no two moments. */
 double group_growth(const struct group *group);
+
+/* Of its processes that go on, or else of those that are over, the worst. */
+enum trend group_trend(const struct group *group);
+
+/*
+ * The grace that would have been right; 0 when no more than half of its leaks were closed late. See
+ * hindsight.h.
+ */
+int64_t group_grace_ms(const struct group *group);
 
 /* Who was met how often. */
 struct met {

@@ -5,6 +5,7 @@
 
 #include "groups_print.h"
 #include "must.h"
+#include "names.h"
 #include "traces.h"
 
 size_t groups_shown(const struct groups *groups, const struct groups_style *style)
@@ -19,6 +20,15 @@ json_t *group_stacks(const struct group *group, struct symbols *symbols)
         json_object_set(stacks, "open_stack", group->open_stack);
     if (group->eof_stack)
         json_object_set(stacks, "eof_stack", group->eof_stack);
+    traces_symbolize(stacks, symbols);
+    return stacks;
+}
+
+json_t *queue_stacks(const struct stuck_queue *queue, struct symbols *symbols)
+{
+    json_t *stacks = must(json_object());
+    if (queue->open_stack)
+        json_object_set(stacks, "open_stack", queue->open_stack);
     traces_symbolize(stacks, symbols);
     return stacks;
 }
@@ -61,39 +71,71 @@ static json_t *peers_of(const struct group *group)
     return peers;
 }
 
+static json_t *trend_of_group(const struct group *group)
+{
+    const enum trend trend = group_trend(group);
+    return must(trend == TREND_UNKNOWN ? json_null() : json_string(names_trend[trend]));
+}
+
 /*
- * Of a call site: site, leaks, held, held_at_end, reaped, late_closes; oldest_s and
- * leaks_per_hour, each null where there is none; first and last; class, how and processes, each an
- * object of counts by name; peers, the most frequent; open_stack and eof_stack where known.
+ * Of a call site: site, leaks, held, held_at_end, reaped, late_closes; oldest_s, leaks_per_hour,
+ * trend and grace_s, each null where there is none; first and last; class, how and processes, each
+ * an object of counts by name; peers, the most frequent; open_stack and eof_stack where known.
  */
 static json_t *object_of(const struct groups *groups, const struct group *group,
                          struct symbols *symbols)
 {
     const struct sums *sums = &group->sums;
     const int64_t oldest_ms = group_oldest_ms(groups, group);
+    const int64_t grace_ms = group_grace_ms(group);
     json_t *object = must(json_pack(
-        "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:O, s:O, s:O, s:o}", "site",
+        "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:O, s:O, s:O, s:o}", "site",
         group->site, "leaks", count(sums->leaks), "held", count(sums->held), "held_at_end",
         count(sums->held_at_end), "reaped", count(sums->reaped), "late_closes", count(sums->late),
         "oldest_s", number_or_null(oldest_ms < 0 ? -1 : (double)oldest_ms / 1000), "leaks_per_hour",
-        number_or_null(group_growth(group)), "first", time_of(group->first_ms), "last",
-        time_of(group->last_ms), "class", group->classes, "how", group->ways, "processes",
-        group->names, "peers", peers_of(group)));
+        number_or_null(group_growth(group)), "trend", trend_of_group(group), "grace_s",
+        number_or_null(grace_ms == 0 ? -1 : (double)grace_ms / 1000), "first",
+        time_of(group->first_ms), "last", time_of(group->last_ms), "class", group->classes, "how",
+        group->ways, "processes", group->names, "peers", peers_of(group)));
     json_t *stacks = group_stacks(group, symbols);
     json_object_update(object, stacks);
     json_decref(stacks);
     return object;
 }
 
+/*
+ * Of an accept queue, which alone has a type: local, comm, times that it was told; waiting, hung_up
+ * and age_s, each at its worst; first and last; site, and open_stack where known.
+ */
+static json_t *object_of_queue(const struct stuck_queue *queue, struct symbols *symbols)
+{
+    json_t *object = must(
+        json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:f, s:o, s:o, s:s}", "type",
+                  names_type[RECORD_ACCEPT_QUEUE], "local", queue->local, "comm", queue->comm,
+                  "times", count(queue->times), "waiting", count(queue->waiting), "hung_up",
+                  count(queue->hung_up), "age_s", (double)queue->age_ms / 1000, "first",
+                  time_of(queue->first_ms), "last", time_of(queue->last_ms), "site", queue->site));
+    json_t *stacks = queue_stacks(queue, symbols);
+    json_object_update(object, stacks);
+    json_decref(stacks);
+    return object;
+}
+
+/* On a line of its own. */
+static void print_object(json_t *object, bool first)
+{
+    fputs(first ? "\n" : ",\n", stdout);
+    json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
+    json_decref(object);
+}
+
 void groups_print_json(const struct groups *groups, const struct groups_style *style)
 {
     const size_t shown = groups_shown(groups, style);
     fputs("[", stdout);
-    for (size_t i = 0; i < shown; i++) {
-        json_t *object = object_of(groups, groups->all[i], style->symbols);
-        fputs(i == 0 ? "\n" : ",\n", stdout);
-        json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
-        json_decref(object);
-    }
+    for (size_t i = 0; i < shown; i++)
+        print_object(object_of(groups, groups->all[i], style->symbols), i == 0);
+    for (size_t i = 0; i < groups->queues.count; i++)
+        print_object(object_of_queue(groups->queues.all[i], style->symbols), shown + i == 0);
     fputs("\n]\n", stdout);
 }

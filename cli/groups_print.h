@@ -32,6 +32,9 @@ void groups_print_folded(const struct groups *groups, const struct groups_style 
 /* The stacks of a group, symbolized, as members of an object; for json_decref. */
 json_t *group_stacks(const struct group *group, struct symbols *symbols);
 
+/* The same of an accept queue. */
+json_t *queue_stacks(const struct stuck_queue *queue, struct symbols *symbols);
+
 /* How many of the groups the style lets through. */
 size_t groups_shown(const struct groups *groups, const struct groups_style *style);
 

@@ -33,6 +33,15 @@ static void print_time(int64_t ms)
     fputs(date, stdout);
 }
 
+static void print_span(int64_t first_ms, int64_t last_ms)
+{
+    print_title("seen");
+    print_time(first_ms);
+    fputs(" to ", stdout);
+    print_time(last_ms);
+    fputs(" UTC\n", stdout);
+}
+
 static const char *meaning_of(const char *class)
 {
     static const struct {
@@ -92,11 +101,28 @@ static void print_ages(const struct groups *groups, const struct group *group)
         print_duration(group->last_ms - group->first_ms);
         putchar('\n');
     }
-    print_title("seen");
-    print_time(group->first_ms);
-    fputs(" to ", stdout);
-    print_time(group->last_ms);
-    fputs(" UTC\n", stdout);
+    if (group_trend(group) != TREND_UNKNOWN) {
+        print_title("trend");
+        puts(group_trend(group) == TREND_FLAT ? "flat: often a pool" : "growing");
+    }
+    print_span(group->first_ms, group->last_ms);
+}
+
+/* One socket can have had several descriptors. */
+static void print_hindsight(const struct group *group)
+{
+    const struct sums *sums = &group->sums;
+    const int64_t grace_ms = group_grace_ms(group);
+    char grace[32];
+    struct text text = text_in(grace, sizeof(grace));
+    if (grace_ms == 0)
+        return;
+    text_add_grace(&text, (uint64_t)grace_ms);
+    print_title("late");
+    printf("%" PRIu64 " of %" PRIu64 ", after ",
+           sums->late < sums->leaks ? sums->late : sums->leaks, sums->leaks);
+    print_duration(group->slowest_ms);
+    printf(" at most: grace=%s would have been right\n", grace);
 }
 
 /* Down to main: what libc does before it is no news. */
@@ -138,12 +164,33 @@ static void print_group(const struct groups *groups, const struct group *group,
     print_met("class", group->classes, COUNTED_IF_SEVERAL, NULL);
     print_met("how", group->ways, COUNTED_IF_SEVERAL, NULL);
     print_ages(groups, group);
+    print_hindsight(group);
     print_met("processes", group->names, COUNTED, NULL);
     print_met("peers", group->peers, COUNTED_IF_SEVERAL, group);
     print_stack("opened at", json_object_get(stacks, "open_stack"));
     print_stack("end of stream read at", json_object_get(stacks, "eof_stack"));
     if (!group->open_stack)
         puts("    no stack was kept of where it was opened");
+    putchar('\n');
+    json_decref(stacks);
+}
+
+static void print_queue(const struct stuck_queue *queue, const struct groups_style *style)
+{
+    json_t *stacks = queue_stacks(queue, style->symbols);
+    fputs(style->colors ? "accept queue of \033[1m" : "accept queue of ", stdout);
+    frames_print_text(stdout, queue->local);
+    fputs(style->colors ? "\033[0m, " : ", ", stdout);
+    frames_print_text(stdout, queue->comm);
+    printf(": told %" PRIu64 " time%s\n", queue->times, queue->times == 1 ? "" : "s");
+    print_title("waiting");
+    printf("%" PRIu32 " at most, up to ", queue->waiting);
+    print_duration(queue->age_ms);
+    putchar('\n');
+    print_title("hung up");
+    printf("%" PRIu32 " at most\n", queue->hung_up);
+    print_span(queue->first_ms, queue->last_ms);
+    print_stack("listen called at", json_object_get(stacks, "open_stack"));
     putchar('\n');
     json_decref(stacks);
 }
@@ -171,5 +218,7 @@ void groups_print_text(const struct groups *groups, const struct groups_style *s
     const size_t shown = groups_shown(groups, style);
     for (size_t i = 0; i < shown; i++)
         print_group(groups, groups->all[i], style);
+    for (size_t i = 0; i < groups->queues.count; i++)
+        print_queue(groups->queues.all[i], style);
     print_total(groups, shown);
 }

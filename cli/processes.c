@@ -56,14 +56,26 @@ void process_comm(pid_t pid, char comm[COMM_SIZE])
     strlcpy(comm, text, COMM_SIZE);
 }
 
+/* The name is in parentheses, and can have some of its own. */
+static const char *after_name(const char *stat)
+{
+    return strrchr(stat, ')');
+}
+
+char process_state(pid_t pid)
+{
+    char stat[512];
+    const char *at = read_file(pid, "stat", stat, sizeof(stat)) ? after_name(stat) : NULL;
+    return (char)(at && at[1] == ' ' ? at[2] : '\0');
+}
+
 bool process_is_kernel_thread(pid_t pid)
 {
     enum { FLAG = 0x00200000, FIELDS_BEFORE_FLAGS = 7 }; /* PF_KTHREAD; the state, ppid ... tpgid */
     char stat[512];
     if (!read_file(pid, "stat", stat, sizeof(stat)))
         return false;
-    /* The name is in parentheses, and can have some of its own. */
-    const char *at = strrchr(stat, ')');
+    const char *at = after_name(stat);
     for (int i = 0; at && i < FIELDS_BEFORE_FLAGS; i++)
         at = strchr(at + 1, ' ');
     return at && (strtoul(at, NULL, 10) & FLAG);
@@ -94,19 +106,4 @@ int processes_with(const char *text)
         found += has_in_environment(list.at[i], text);
     free(list.at);
     return found;
-}
-
-char process_state(pid_t pid)
-{
-    char path[64];
-    char line[512] = "";
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return 0;
-    const bool read = fgets(line, sizeof(line), file) != NULL;
-    fclose(file);
-    /* After the name, which may hold anything. */
-    const char *end = read ? strrchr(line, ')') : NULL;
-    return (char)(end && end[1] == ' ' ? end[2] : '\0');
 }

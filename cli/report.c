@@ -57,7 +57,8 @@ static void print_help(void)
         "that did. Held now is what was leaked and neither reaped nor closed late, in processes\n"
         "that wrote no summary: one that was killed counts until its pid is seen again in its\n"
         "file. Oldest is the time from the first FIN of a process that holds any to the last\n"
-        "record of all; growth the leaks an hour from a call site's first to its last.\n\n"
+        "record of all; growth the leaks an hour from a call site's first to its last. After the\n"
+        "call sites come the accept queues from which nobody accepted, each at its worst.\n\n"
         "It exits with 0; 1 when a file could not be read or no line was closewait's; 2 after a\n"
         "mistake in the options.\n",
         stdout);

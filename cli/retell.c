@@ -28,16 +28,10 @@ bool retell_begin(struct retell *retell, const struct options *options)
     char why[PATH_MAX + 256];
     *retell = (struct retell){.options = *options};
     retell->symbols = symbols_begin();
-    retell->quiet = json_object();
     retell->pids = json_object();
-    if (!retell->symbols || !retell->quiet || !retell->pids)
+    if (!retell->symbols || !retell->pids)
         return complain("no memory");
-    if (!options->suppress[0])
-        return true;
-    retell->patterns = calloc(1, sizeof(*retell->patterns));
-    if (!retell->patterns)
-        return complain("no memory");
-    return suppress_read(retell->patterns, options->suppress, why, sizeof(why)) || complain(why);
+    return quiet_begin(&retell->quiet, options->suppress, why, sizeof(why)) || complain(why);
 }
 
 bool retell_search(struct retell *retell, const char *path)
@@ -48,9 +42,8 @@ bool retell_search(struct retell *retell, const char *path)
 void retell_end(struct retell *retell)
 {
     symbols_end(retell->symbols);
-    json_decref(retell->quiet);
+    quiet_end(&retell->quiet);
     json_decref(retell->pids);
-    free(retell->patterns);
 }
 
 /*
@@ -130,7 +123,10 @@ static bool is_news(const struct told *told)
         return told_is_news(told);
     case RECORD_RESCUE:
     case RECORD_BIND_CONFLICT:
+    case RECORD_ACCEPT_QUEUE:
     case RECORD_SUMMARY:
+    case RECORD_DESCRIPTORS:
+    case RECORD_GIVEN_BACK:
         break;
     }
     return true;
@@ -148,92 +144,6 @@ static void tell_prose(struct retell *retell, const struct retold *retold)
     write_out(retell, retold->told.pid, text.at, text.len);
 }
 
-static json_t *quiet_sites(struct retell *retell, const struct told *told)
-{
-    char pid[16];
-    snprintf(pid, sizeof(pid), "%d", told->pid);
-    json_t *sites = json_object_get(retell->quiet, pid);
-    if (!sites) {
-        sites = json_object();
-        json_object_set_new(retell->quiet, pid, sites);
-    }
-    return sites;
-}
-
-/* NULL when none matches. */
-static struct suppression *pattern_of(struct retell *retell, const struct retold *retold)
-{
-    return retell->patterns
-               ? suppress_find(retell->patterns, &retold->record.leak, &retold->told.opened)
-               : NULL;
-}
-
-static bool is_suppressed(struct retell *retell, const struct retold *retold)
-{
-    const struct told *told = &retold->told;
-    char site[24];
-    struct suppression *pattern = pattern_of(retell, retold);
-    if (!pattern || retold->record.type != RECORD_LEAK)
-        return false;
-    /* What had no line since the site's last one is taken for what has this one. */
-    const uint32_t leaks = told->count > told->since ? told->count - told->since : 1;
-    json_t *sites = quiet_sites(retell, told);
-    snprintf(site, sizeof(site), "%llx", (unsigned long long)told->site);
-    const json_int_t before = json_integer_value(json_object_get(sites, site));
-    pattern->matched += leaks;
-    json_object_set_new(sites, site, json_integer(before + leaks));
-    return true;
-}
-
-static void move_count(json_t *summary, const char *name, json_int_t by)
-{
-    const json_int_t value = json_integer_value(json_object_get(summary, name)) + by;
-    json_object_set_new(summary, name, json_integer(value > 0 ? value : 0));
-}
-
-/* The shim has counted as leaks what only we could see to be suppressed. */
-static void correct_summary(struct retell *retell, json_t *summary, const struct told *told)
-{
-    json_t *sites = quiet_sites(retell, told);
-    json_t *patterns = json_object_get(summary, "suppressions");
-    json_int_t quiet = 0;
-    const char *site;
-    json_t *count;
-    size_t i;
-    json_t *pattern;
-    json_object_foreach(sites, site, count) quiet += json_integer_value(count);
-    move_count(summary, "leaked", -quiet);
-    move_count(summary, "suppressed", quiet);
-    move_count(summary, "sites", -(json_int_t)json_object_size(sites));
-    move_count(summary, "held", -quiet);
-    move_count(summary, "lost", retell->lost);
-    json_array_foreach(patterns, i, pattern)
-    {
-        if (retell->patterns && (int)i < retell->patterns->count &&
-            suppress_is_symbolic(&retell->patterns->at[i]))
-            json_object_set_new(pattern, "matched", json_integer(retell->patterns->at[i].matched));
-    }
-}
-
-/* What the patterns of a summary matched, for prose. */
-static void read_patterns(struct retell *retell, const json_t *summary, struct told *told)
-{
-    const json_t *patterns = json_object_get(summary, "suppressions");
-    if (!retell->patterns || !patterns)
-        return;
-    for (int i = 0; i < retell->patterns->count; i++)
-        retell->patterns->at[i].matched = (uint32_t)json_integer_value(
-            json_object_get(json_array_get(patterns, (size_t)i), "matched"));
-    told->suppressions = retell->patterns->at;
-    told->suppression_count = retell->patterns->count;
-}
-
-static bool is_leak(const struct record *record)
-{
-    return record->type == RECORD_LEAK || record->type == RECORD_RESCUE ||
-           (record->type == RECORD_BIND_CONFLICT && record->leaks > 0);
-}
-
 void retell_note_pid(struct retell *retell, int pid)
 {
     char name[16];
@@ -247,6 +157,14 @@ static bool is_empty(const struct totals *totals)
     return totals->leaked + totals->reaped + totals->suppressed + totals->lost + totals->late == 0;
 }
 
+/* In one summary, whoever's they are. */
+static void add_lost(struct retell *retell, json_t *summary)
+{
+    const json_int_t lost = json_integer_value(json_object_get(summary, "lost"));
+    json_object_set_new(summary, "lost", json_integer(lost + retell->lost));
+    retell->lost = 0;
+}
+
 static void retell_record(struct retell *retell, json_t *json)
 {
     static struct retold retold;
@@ -254,15 +172,16 @@ static void retell_record(struct retell *retell, json_t *json)
     if (!told_read(json, &retold))
         return;
     retell_note_pid(retell, retold.told.pid);
-    if (is_suppressed(retell, &retold))
+    if (quiet_keeps(&retell->quiet, &retold))
         return;
-    retell->leaked |= is_leak(&retold.record) && !pattern_of(retell, &retold);
+    retell->leaked |= quiet_is_leak(&retell->quiet, &retold);
+    quiet_correct(&retell->quiet, json, &retold.told);
     if (retold.record.type == RECORD_SUMMARY) {
-        correct_summary(retell, json, &retold.told);
+        add_lost(retell, json);
         told_read(json, &retold);
         if (is_empty(&retold.told.totals))
             return;
-        read_patterns(retell, json, &retold.told);
+        quiet_show(&retell->quiet, json, &retold.told);
     }
     retold.told.action = retell->options.action;
     if (retell->options.format == FORMAT_JSON)

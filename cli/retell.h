@@ -10,16 +10,15 @@
 #include <stddef.h>
 
 #include "options.h"
-#include "suppress.h"
+#include "quiet.h"
 #include "symbol.h"
 
 struct retell {
     struct options options; /* what was asked for: action, format, output, suppress */
     struct symbols *symbols;
-    struct suppressions *patterns; /* NULL without a file */
-    json_t *quiet;  /* by pid, the sites whose leaks a pattern of ours matched, and how many */
+    struct quiet quiet;
     json_t *pids;   /* of who has written, or said hello */
-    int lost;       /* records that could not be written */
+    int lost;       /* records that could not be written, and that no summary has told */
     bool leaked;    /* something that no pattern suppresses */
     bool unwritten; /* said that the output cannot be written */
 };

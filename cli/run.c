@@ -46,6 +46,7 @@ struct run {
     struct sigaction child;     /* what SIGCHLD did before, and does in the program */
     int signals;                /* the signalfd of what we pass on */
     pid_t pid;
+    pid_t lookout; /* who woke us when the program was woken alone; 0: nobody yet */
     bool greeted;
     bool warned;
     struct inbox inbox;
@@ -68,6 +69,7 @@ static void print_help(FILE *to)
           "  --suppress=PATH                patterns of leaks not to report\n"
           "  --stack=FRAMES                 how much of each stack to keep, 0 to 64 (16)\n"
           "  --last                         also where a socket was last read or written\n"
+          "  --reuseaddr                    let TIME_WAIT keep no port from being bound again\n"
           "  --scan=auto|on|off             look for sockets that no call of libc's opened (auto)\n"
           "  --signal=NAME                  on this signal to the program, report what is held\n"
           "  --debuginfo-path=PATH[:PATH]   where to search debug files\n"
@@ -122,6 +124,7 @@ static int read_arguments(struct run *run, int argc, char **argv)
         {"suppress", required_argument, NULL, 's'},
         {"stack", required_argument, NULL, 'k'},
         {"last", no_argument, NULL, 'l'},
+        {"reuseaddr", no_argument, NULL, 'r'},
         {"scan", required_argument, NULL, 'c'},
         {"signal", required_argument, NULL, 'n'},
         {"error-exitcode", required_argument, NULL, 'e'},
@@ -257,26 +260,38 @@ static bool went_to_us_alone(const struct signalfd_siginfo *info)
 static void pass_signals_on(const struct run *run)
 {
     struct signalfd_siginfo info;
-    if (read(run->signals, &info, sizeof(info)) == sizeof(info) && info.ssi_signo != SIGCHLD &&
-        went_to_us_alone(&info))
+    if (read(run->signals, &info, sizeof(info)) != sizeof(info) || info.ssi_signo == SIGCHLD)
+        return;
+    const bool is_our_own = info.ssi_code == SI_USER && (pid_t)info.ssi_pid == run->lookout;
+    if (went_to_us_alone(&info) && !is_our_own)
         kill(run->pid, (int)info.ssi_signo);
 }
 
-/* Somebody may wake the program alone, and we could not see it: a child of ours looks for it. */
-static void stop_with(pid_t program)
+/*
+ * Somebody may wake the program alone, and we could not see it: a child of ours looks for it, and
+ * wakes us. Again and again, for a SIGCONT that comes before we have stopped wakes nobody; until
+ * we have ended it, or have ended.
+ */
+static _Noreturn void look_out(pid_t program, pid_t stopped)
+{
+    while (getppid() == stopped) {
+        if (process_state(program) != 'T')
+            kill(stopped, SIGCONT);
+        poll(NULL, 0, LOOK_MS);
+    }
+    _exit(0);
+}
+
+static void stop_with(struct run *run)
 {
     const pid_t self = getpid();
-    const pid_t lookout = fork();
-    if (lookout == 0) {
-        while (process_state(program) == 'T' && getppid() == self)
-            poll(NULL, 0, LOOK_MS);
-        kill(self, SIGCONT);
-        _exit(0);
-    }
+    run->lookout = fork();
+    if (run->lookout == 0)
+        look_out(run->pid, self);
     kill(self, SIGSTOP);
-    if (lookout > 0) {
-        kill(lookout, SIGKILL);
-        waitpid(lookout, NULL, 0);
+    if (run->lookout > 0) {
+        kill(run->lookout, SIGKILL);
+        waitpid(run->lookout, NULL, 0);
     }
 }
 
@@ -284,11 +299,11 @@ static void stop_with(pid_t program)
  * True when the program has ended. When job control stopped it, we stop with it, as the shell
  * expects, which wakes both; who stops it alone (SIGSTOP) wakes it alone.
  */
-static bool ended(const struct run *run, int *status)
+static bool ended(struct run *run, int *status)
 {
     const pid_t pid = waitpid(run->pid, status, WNOHANG | WUNTRACED);
     if (pid == run->pid && WIFSTOPPED(*status) && WSTOPSIG(*status) != SIGSTOP)
-        stop_with(run->pid);
+        stop_with(run);
     return pid == run->pid && (WIFEXITED(*status) || WIFSIGNALED(*status));
 }
 

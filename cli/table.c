@@ -34,6 +34,36 @@ static struct libscols_table *table_with(const struct choice *choice)
     return table;
 }
 
+/* What a cell shows, in the one kind of table or the other. */
+typedef void cell_adder(const struct column *column, const struct row *row, struct text *text);
+
+static void add_text_cell(const struct column *column, const struct row *row, struct text *text)
+{
+    column->cell(row, text);
+}
+
+static void add_json_cell(const struct column *column, const struct row *row, struct text *text)
+{
+    (column->json_cell ? column->json_cell : column->cell)(row, text);
+}
+
+static void add_rows(struct libscols_table *table, const struct choice *choice,
+                     const struct rows *rows, cell_adder *add_cell)
+{
+    for (size_t i = 0; i < rows->count; i++) {
+        struct libscols_line *line = must(scols_table_new_line(table, NULL));
+        for (size_t j = 0; j < choice->count; j++) {
+            const struct column *column = choice->at[j];
+            char cell[CELL_SIZE];
+            struct text text = text_in(cell, sizeof(cell));
+            add_cell(column, &rows->at[i], &text);
+            fill(line, j, cell);
+            if (column->color)
+                scols_cell_set_color(scols_line_get_cell(line, j), column->color(&rows->at[i]));
+        }
+    }
+}
+
 void table_print(const struct choice *choice, const struct rows *rows, struct table_style style)
 {
     if (rows->count == 0)
@@ -41,18 +71,7 @@ void table_print(const struct choice *choice, const struct rows *rows, struct ta
     struct libscols_table *table = table_with(choice);
     scols_table_enable_noheadings(table, !style.headings);
     scols_table_enable_colors(table, style.colors);
-    for (size_t i = 0; i < rows->count; i++) {
-        struct libscols_line *line = must(scols_table_new_line(table, NULL));
-        for (size_t j = 0; j < choice->count; j++) {
-            const struct column *column = choice->at[j];
-            char cell[CELL_SIZE];
-            struct text text = text_in(cell, sizeof(cell));
-            column->cell(&rows->at[i], &text);
-            fill(line, j, cell);
-            if (column->color)
-                scols_cell_set_color(scols_line_get_cell(line, j), column->color(&rows->at[i]));
-        }
-    }
+    add_rows(table, choice, rows, add_text_cell);
     scols_print_table(table);
     scols_unref_table(table);
 }
@@ -63,16 +82,7 @@ void table_print_json(const struct listing *listing, const struct choice *choice
     struct libscols_table *table = table_with(choice);
     scols_table_enable_json(table, 1);
     scols_table_set_name(table, listing->name);
-    for (size_t i = 0; i < rows->count; i++) {
-        struct libscols_line *line = must(scols_table_new_line(table, NULL));
-        for (size_t j = 0; j < choice->count; j++) {
-            const struct column *column = choice->at[j];
-            char cell[CELL_SIZE];
-            struct text text = text_in(cell, sizeof(cell));
-            (column->json_cell ? column->json_cell : column->cell)(&rows->at[i], &text);
-            fill(line, j, cell);
-        }
-    }
+    add_rows(table, choice, rows, add_json_cell);
     /* Of a table without lines, it would print nothing, which is no JSON. */
     if (rows->count == 0)
         printf("{\n   \"%s\": []\n}\n", listing->name);

@@ -32,6 +32,9 @@ struct tally {
     uint32_t late_reaped;  /* of the late closes: of what was reaped before */
     uint64_t rescued;      /* reaped too, and not among the reaps */
     int64_t held_since_ms; /* the first FIN */
+    int64_t first_ms;      /* when its first line was told, as far as there are lines */
+    int64_t last_ms;       /* when it was last known to hold what it holds */
+    struct trend_past past;
 };
 
 struct sums sums_of_none(void)
@@ -104,6 +107,16 @@ static uint64_t leaks_of(const struct tally *tally)
     return tally->leaks > over ? tally->leaks : over;
 }
 
+static uint64_t held_of(const struct tally *tally)
+{
+    return leaks_of(tally) - reaped_of(tally) - closed_of(tally);
+}
+
+static uint64_t age_of(const struct tally *tally)
+{
+    return tally->last_ms > tally->first_ms ? (uint64_t)(tally->last_ms - tally->first_ms) : 0;
+}
+
 static bool is_over(const struct tally *tally)
 {
     return tally->line <= tally->process->over;
@@ -121,24 +134,34 @@ static uint32_t *count_of(struct tally *tally, enum record_type type)
         return &tally->reaps;
     case RECORD_LATE_CLOSE:
         return &tally->late;
+    case RECORD_ACCEPT_QUEUE:
     case RECORD_SUMMARY:
+    case RECORD_DESCRIPTORS:
+    case RECORD_GIVEN_BACK:
         break;
     }
     return NULL;
 }
 
+static void worsen(enum trend *trend, enum trend other)
+{
+    if (other > *trend)
+        *trend = other;
+}
+
 static void sum_up(const struct tally *tally)
 {
     struct sums *sums = tally->sums;
-    const uint64_t leaks = leaks_of(tally);
-    const uint64_t held = leaks - reaped_of(tally) - closed_of(tally);
-    sums->leaks += leaks;
+    const uint64_t held = held_of(tally);
+    sums->leaks += leaks_of(tally);
     sums->reaped += reaped_of(tally);
     sums->late += tally->late;
     if (is_over(tally))
         sums->held_at_end += held;
     else
         sums->held += held;
+    worsen(is_over(tally) ? &sums->trend_at_end : &sums->trend,
+           trend_of(&tally->past, (uint32_t)held, age_of(tally)));
     if (!is_over(tally) && held > 0 && tally->held_since_ms < sums->held_since_ms)
         sums->held_since_ms = tally->held_since_ms;
 }
@@ -147,7 +170,8 @@ static void empty(struct tally *tally)
 {
     tally->leaks = tally->reaps = tally->late = tally->failed = tally->late_reaped = 0;
     tally->rescued = 0;
-    tally->held_since_ms = INT64_MAX;
+    tally->held_since_ms = tally->first_ms = INT64_MAX;
+    tally->past = (struct trend_past){0};
 }
 
 static struct tally *tally_of(const struct tallies *tallies, const struct process *process,
@@ -272,6 +296,10 @@ static void count_age(struct tally *tally, const struct log_entry *entry)
         entry->fin_age_ms > entry->site_age_ms ? entry->fin_age_ms : entry->site_age_ms;
     if (entry->time_ms - age_ms < tally->held_since_ms)
         tally->held_since_ms = entry->time_ms - age_ms;
+    if (entry->time_ms < tally->first_ms)
+        tally->first_ms = entry->time_ms;
+    tally->last_ms = entry->time_ms;
+    trend_note(&tally->past, (uint32_t)held_of(tally), age_of(tally));
 }
 
 struct told_by tallies_add(struct tallies *tallies, const struct log_entry *entry, int file,
@@ -320,6 +348,13 @@ static void join_by_summary(struct tallies *tallies, struct named *named, struct
     }
 }
 
+static void hold_until(const struct process *process, int64_t time_ms)
+{
+    for (struct tally *tally = process->tallies; tally; tally = tally->next)
+        if (!is_over(tally))
+            tally->last_ms = time_ms;
+}
+
 void tallies_end(struct tallies *tallies, const struct log_entry *entry, int file)
 {
     struct named *named = named_of(tallies, entry);
@@ -330,6 +365,7 @@ void tallies_end(struct tallies *tallies, const struct log_entry *entry, int fil
         join_by_summary(tallies, named, process, entry->leaked - known);
     if (entry->leaked > known_of(process))
         tallies->untold += entry->leaked - known_of(process);
+    hold_until(process, entry->time_ms);
     process->over = tallies->line;
     end_process(tallies, process);
     forget(named, process);
@@ -355,8 +391,18 @@ static void free_tally(void *node)
     free(node);
 }
 
-void tallies_finish(struct tallies *tallies)
+static void hold_until_now(const void *node, VISIT visit, void *now_ms)
 {
+    const struct named *named = *(const struct named *const *)node;
+    if (visit == preorder || visit == endorder)
+        return;
+    for (const struct process *process = named->processes; process; process = process->next)
+        hold_until(process, *(const int64_t *)now_ms);
+}
+
+void tallies_finish(struct tallies *tallies, int64_t now_ms)
+{
+    twalk_r(tallies->names, hold_until_now, &now_ms);
     tdestroy(tallies->by_site, free_tally);
     tdestroy(tallies->names, free_named);
     tallies->by_site = NULL;

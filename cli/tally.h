@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "entry.h"
+#include "trend.h"
 
 /* Of one call site in all processes. */
 struct sums {
@@ -25,8 +26,10 @@ struct sums {
     uint64_t held;        /* by processes that go on as far as is known */
     uint64_t held_at_end; /* by those that are over, when they ended */
     uint64_t reaped;
-    uint64_t late;         /* closed by the program after all; of those reaped too */
-    int64_t held_since_ms; /* the first FIN in a process that holds any; INT64_MAX: none does */
+    uint64_t late;           /* closed by the program after all; of those reaped too */
+    int64_t held_since_ms;   /* the first FIN in a process that holds any; INT64_MAX: none does */
+    enum trend trend;        /* of that process, of those that go on, of which it is the worst */
+    enum trend trend_at_end; /* the same of those that are over */
 };
 
 /* Zeroed and with INT64_MAX in held_since_ms. */
@@ -57,7 +60,10 @@ struct told_by tallies_add(struct tallies *tallies, const struct log_entry *entr
 /* The summary of a process, which ends it. */
 void tallies_end(struct tallies *tallies, const struct log_entry *entry, int file);
 
-/* Adds to the sums what is not in them yet. Afterwards the tallies are empty. */
-void tallies_finish(struct tallies *tallies);
+/*
+ * Adds to the sums what is not in them yet, as it is at now_ms, the time of the latest record.
+ * Afterwards the tallies are empty.
+ */
+void tallies_finish(struct tallies *tallies, int64_t now_ms);
 
 #endif

@@ -1,6 +1,7 @@
 #include "told_json.h"
 
 #include <arpa/inet.h>
+#include <bsd/string.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,26 +147,71 @@ static void read_act(const json_t *json, struct retold *retold)
     record->error = failed ? int_of(json, "errno") : 0;
     if (failed && record->error == 0)
         record->error = 1;
-    record->reaped = json_is_true(json_object_get(json, "reaped"));
+    record->reaped = json_is_true(json_object_get(json, "reaped")) + int_of(json, "closed");
     record->waited_ms = ms_of(json, "waited_s");
-    record->buried = fds_of(json, "fds");
+    record->fds = fds_of(json, "fds");
+}
+
+/* Of a leak that is in the way it is this process; what is told besides is of another socket. */
+static struct holder holder_of(const json_t *json)
+{
+    struct holder holder = {
+        .kind = (enum holder_kind)name_of(json, "holder", names_holder),
+        .state = (uint8_t)name_of(json, "state", names_state),
+        .left_ms = ms_of(json, "left_s"),
+        .fd = int_of(json, "holder_fd"),
+        .pid = int_of(json, "holder_pid"),
+        .same = json_is_true(json_object_get(json, "shared")),
+    };
+    strlcpy(holder.comm, text_of(json, "holder_comm"), sizeof(holder.comm));
+    if (holder.kind == HOLDER_SELF && json_object_get(json, "leak"))
+        holder.kind = holder.pid                           ? HOLDER_OTHER
+                      : json_object_get(json, "holder_fd") ? HOLDER_SELF
+                                                           : HOLDER_UNKNOWN;
+    return holder;
 }
 
 static void read_port(const json_t *json, struct retold *retold)
 {
     struct record *record = &retold->record;
     const json_t *leak = json_object_get(json, "leak");
+    const bool connects = strcmp(text_of(json, "call"), "connect") == 0;
     record->wanted = end_of(json, "local");
     record->leaks = int_of(json, "leaks");
-    record->holder = (struct holder){
-        .kind = (enum holder_kind)name_of(json, "holder", names_holder),
-        .state = (uint8_t)name_of(json, "state", names_state),
-        .left_ms = ms_of(json, "left_s"),
-    };
+    record->holder = holder_of(json);
+    if (connects)
+        record->to = end_of(json, "peer");
     if (json_is_object(leak))
         read_leak(leak, retold);
     read_counts(json, &retold->told);
-    retold->told.asked = trace_of(json, "bind_stack", retold->frames[3]);
+    retold->told.asked =
+        trace_of(json, connects ? "connect_stack" : "bind_stack", retold->frames[3]);
+}
+
+static void read_limits(const json_t *json, struct retold *retold)
+{
+    struct record *record = &retold->record;
+    record->error = int_of(json, "errno");
+    record->limits = (struct limits){
+        .call = (enum limited)name_of(json, "call", names_limited),
+        .open = int_of(json, "open"),
+        .limit = int_of(json, "limit"),
+        .leaked = int_of(json, "leaked"),
+        .tombstones = int_of(json, "tombstones"),
+        .given = int_of(json, "given_back"),
+    };
+    retold->told.asked = trace_of(json, "call_stack", retold->frames[3]);
+}
+
+/* Its site and its stack are those of the listener. */
+static void read_queue(const json_t *json, struct queue *queue)
+{
+    *queue = (struct queue){
+        .waiting = count_of(json, "waiting"),
+        .hung_up = count_of(json, "hung_up"),
+        .backlog = count_of(json, "backlog"),
+        .age_ms = ms_of(json, "age_s"),
+    };
 }
 
 static void read_totals(const json_t *json, struct totals *totals)
@@ -174,10 +220,12 @@ static void read_totals(const json_t *json, struct totals *totals)
         .leaked = count_of(json, "leaked"),
         .sites = count_of(json, "sites"),
         .growing = count_of(json, "growing"),
+        .flat = count_of(json, "flat"),
         .held = count_of(json, "held"),
         .reaped = count_of(json, "reaped"),
         .suppressed = count_of(json, "suppressed"),
         .late = count_of(json, "late"),
+        .grace_ms = ms_of(json, "grace_s"),
         .lost = count_of(json, "lost"),
         .stackless = count_of(json, "stackless"),
     };
@@ -185,9 +233,11 @@ static void read_totals(const json_t *json, struct totals *totals)
 
 bool told_read(const json_t *json, struct retold *retold)
 {
-    const int type = names_find(names_type, text_of(json, "type"));
+    int type = names_find(names_type, text_of(json, "type"));
     if (type < 0)
         return false;
+    if (type == RECORD_RESCUE && strcmp(text_of(json, "what"), "descriptors") == 0)
+        type = RECORD_GIVEN_BACK;
     *retold = (struct retold){.record = {.type = (enum record_type)type}};
     struct told *told = &retold->told;
     told->record = &retold->record;
@@ -202,14 +252,26 @@ bool told_read(const json_t *json, struct retold *retold)
     case RECORD_BIND_CONFLICT:
         read_port(json, retold);
         break;
+    case RECORD_ACCEPT_QUEUE:
+        read_leak(json, retold);
+        read_queue(json, &retold->record.queue);
+        break;
     case RECORD_SUMMARY:
         read_totals(json, &told->totals);
+        break;
+    case RECORD_DESCRIPTORS:
+    case RECORD_GIVEN_BACK:
+        read_limits(json, retold);
         break;
     }
     told->pid = int_of(json, "pid");
     told->comm = text_of(json, "comm");
     if (retold->record.type == RECORD_LEAK)
         told->held = count_of(json, "held");
+    told->trend = (enum trend)name_of(json, "trend", names_trend);
+    told->grace_ms = ms_of(json, "grace_s");
+    if (retold->record.type == RECORD_LATE_CLOSE)
+        told->leaks = count_of(json, "leaks");
     told->symbolized = true;
     return true;
 }

@@ -3,7 +3,8 @@
 #include <stdint.h>
 #include <string.h>
 
-const char *const traces_names[] = {"open_stack", "eof_stack", "last_stack", "bind_stack", NULL};
+const char *const traces_names[] = {"open_stack",    "eof_stack",  "last_stack", "bind_stack",
+                                    "connect_stack", "call_stack", NULL};
 
 static const char *text_of(const json_t *frame, const char *name)
 {

@@ -151,23 +151,37 @@ fixed() {
     must_end_with 0
 }
 
-first_to_close() {
-    heading "4. The story's own cure, a client that closes first: TIME_WAIT blocks it for 60 s"
-    while [ -n "$(sockets_at "$client_port")" ] || [ "$client_port" -eq "${CLIENT_PORT:-10001}" ]; do
+# A port of the client's that nothing has used yet: the acts leave theirs in TIME_WAIT.
+take_another_port() {
+    client_port=$((client_port + 1))
+    while [ -n "$(sockets_at "$client_port")" ]; do
         client_port=$((client_port + 1))
     done
-    printf '  (own port %s: this act leaves it in TIME_WAIT)\n' "$client_port"
-    stop_server
-    start_server 1
-    start_client "$build/closewait" run -- "$build/demo/client" "$server_port" "$client_port" \
-        "$seconds" close
+    printf '  (own port %s: this leaves it in TIME_WAIT)\n' "$client_port"
+}
+
+close_first() { # COMMAND... of closewait
+    take_another_port
+    start_client "$@" -- "$build/demo/client" "$server_port" "$client_port" "$seconds" close
     await "the client's end is in TIME-WAIT" client_is TIME-WAIT
     show_states 'after take 1: who closes first waits, with the time left'
     finish_client
+}
+
+first_to_close() {
+    heading "4. The story's own cure, a client that closes first: TIME_WAIT blocks it for 60 s"
+    stop_server
+    start_server 1
+    close_first "$build/closewait" run
     must_print 'bind: Address already in use'
     must_print 'the port is in TIME_WAIT for'
     must_end_with 1
     printf '  No descriptor holds the port any more, so there is nothing to close: the kernel does.\n'
+    printf '\n  With reuseaddr=on it connects again at once:\n'
+    close_first "$build/closewait" run --reuseaddr
+    must_print 'take 2: connected'
+    must_not_print 'Address already in use'
+    must_end_with 0
 }
 
 need_free "$server_port" "$(ss -Htln "sport = :$server_port")"

@@ -105,6 +105,19 @@ CALL(ssize_t, sendfile, (int out, int in, off_t *at, size_t len),
 CALL(ssize_t, sendfile64, (int out, int in, loff_t *at, size_t len),
      raw4(SYS_SENDFILE64, out, in, (long)at, (long)len))
 
+/* What a tombstone must not wake. */
+CALL(int, poll, (struct pollfd * fds, unsigned long n, int timeout_ms),
+     raw_poll((long)fds, (long)n, timeout_ms))
+CALL(int, ppoll,
+     (struct pollfd * fds, unsigned long n, const struct timespec *timeout, const sigset_t *mask),
+     raw_ppoll((long)fds, (long)n, timeout, (long)mask))
+CALL(int, __poll_chk, (struct pollfd * fds, unsigned long n, int timeout_ms, size_t size),
+     size / 8 < n ? -EFAULT : raw_poll((long)fds, (long)n, timeout_ms))
+CALL(int, __ppoll_chk,
+     (struct pollfd * fds, unsigned long n, const struct timespec *timeout, const sigset_t *mask,
+      size_t size),
+     size / 8 < n ? -EFAULT : raw_ppoll((long)fds, (long)n, timeout, (long)mask))
+
 /* A child that adopts the table at once: one of its own vfork children must not do it first. */
 CALL(pid_t, fork, (void), late_fork())
 
@@ -160,6 +173,7 @@ ALIAS(__connect, connect)
 ALIAS(__dup2, dup2)
 ALIAS(__fcntl, fcntl)
 ALIAS(__fork, fork)
+ALIAS(__poll, poll)
 ALIAS(__read, read)
 ALIAS(__recv, recv)
 ALIAS(__vfork, vfork)
@@ -182,6 +196,8 @@ ALIAS(_IO_fclose, fclose)
 GLIBC(__read_chk, GLIBC_SINCE("2.4"))
 GLIBC(__recv_chk, GLIBC_SINCE("2.4"))
 GLIBC(__recvfrom_chk, GLIBC_SINCE("2.4"))
+GLIBC(__poll_chk, GLIBC_SINCE("2.16"))
+GLIBC(__ppoll_chk, GLIBC_SINCE("2.16"))
 GLIBC(fcntl64, "GLIBC_2.28")
 GLIBC(close_range, "GLIBC_2.34")
 GLIBC(closefrom, "GLIBC_2.34")
@@ -192,6 +208,7 @@ GLIBC(__connect, GLIBC_FIRST("2.0"))
 GLIBC(__dup2, GLIBC_FIRST("2.0"))
 GLIBC(__fcntl, GLIBC_FIRST("2.0"))
 GLIBC(__fork, GLIBC_FIRST("2.0"))
+GLIBC(__poll, GLIBC_FIRST("2.1"))
 GLIBC(__read, GLIBC_FIRST("2.0"))
 GLIBC(__recv, "GLIBC_PRIVATE")
 GLIBC(__write, GLIBC_FIRST("2.0"))

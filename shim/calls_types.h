@@ -6,6 +6,7 @@
 #ifndef CLOSEWAIT_CALLS_TYPES_H
 #define CLOSEWAIT_CALLS_TYPES_H
 
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/types.h>
@@ -14,6 +15,7 @@ typedef unsigned int socklen_t;
 struct iovec;
 struct mmsghdr;
 struct msghdr;
+struct pollfd;
 struct sockaddr;
 struct timespec;
 

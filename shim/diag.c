@@ -2,11 +2,10 @@
 #include "diag.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -15,9 +14,8 @@
 #include <sys/socket.h>
 
 #include "kernel.h"
+#include "proc.h"
 #include "raw.h"
-#include "text.h"
-#include "thread.h"
 
 struct request {
     struct nlmsghdr header;
@@ -91,62 +89,56 @@ enum fate diag_fate(const struct endpoint *local, const struct endpoint *peer, u
                                                                                      : FATE_CLOSING;
 }
 
-static struct endpoint source_of(const struct inet_diag_msg *msg)
+static struct endpoint end_of(uint8_t family, const void *ip, uint16_t port)
 {
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = msg->id.idiag_sport};
-    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = msg->id.idiag_sport};
-    memcpy(&in.sin_addr, msg->id.idiag_src, sizeof(in.sin_addr));
-    memcpy(&in6.sin6_addr, msg->id.idiag_src, sizeof(in6.sin6_addr));
-    return msg->idiag_family == AF_INET ? endpoint_of((const struct sockaddr *)&in, sizeof(in))
-                                        : endpoint_of((const struct sockaddr *)&in6, sizeof(in6));
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = port};
+    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = port};
+    memcpy(&in.sin_addr, ip, sizeof(in.sin_addr));
+    memcpy(&in6.sin6_addr, ip, sizeof(in6.sin6_addr));
+    return family == AF_INET ? endpoint_of((const struct sockaddr *)&in, sizeof(in))
+                             : endpoint_of((const struct sockaddr *)&in6, sizeof(in6));
 }
 
-/* By the watcher: the first thread may have ended. 1 when a descriptor of this process is the
- * socket with that inode, 0 when none is, -1: no /proc.
- */
-static int own_inode(uint32_t inode)
+struct endpoint diag_local(const struct inet_diag_msg *msg)
 {
-    char name[32];
-    struct text text = text_in(name, sizeof(name));
-    text_add(&text, "socket:[");
-    text_add_uint(&text, inode);
-    text_add(&text, "]");
-    char folder[64];
-    struct text path = text_in(folder, sizeof(folder));
-    text_add(&path, "/proc/self/task/");
-    text_add_uint(&path, (uint64_t)thread_id());
-    text_add(&path, "/fd");
-    const long dir =
-        raw4(SYS_openat, AT_FDCWD, (long)folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    if (dir < 0)
-        return -1;
-    int own = 0;
-    _Alignas(struct dirent64) char entries[1024] = {0};
-    for (long len; !own && (len = raw3(SYS_getdents64, dir, (long)entries, sizeof(entries))) > 0;) {
-        for (long at = 0; at < len && !own;) {
-            const struct dirent64 *entry = (const struct dirent64 *)(entries + at);
-            char target[32] = {0};
-            const long n =
-                raw4(SYS_readlinkat, dir, (long)entry->d_name, (long)target, sizeof(target));
-            own = n == (long)text.len && memcmp(target, name, text.len) == 0;
-            at += entry->d_reclen;
-        }
-    }
-    raw1(SYS_close, dir);
-    return own;
+    return end_of(msg->idiag_family, msg->id.idiag_src, msg->id.idiag_sport);
 }
+
+static struct endpoint target_of(const struct inet_diag_msg *msg)
+{
+    return end_of(msg->idiag_family, msg->id.idiag_dst, msg->id.idiag_dport);
+}
+
+/* What is being asked, and the best answer so far. */
+struct search {
+    const struct endpoint *wanted;
+    const struct endpoint *to;
+    struct holder holder;
+    uint32_t inode;
+    int heaviest;
+};
+
+static const int kinds[] = {[HOLDER_UNKNOWN] = 0,
+                            [HOLDER_CLOSING] = 1,
+                            [HOLDER_TIME_WAIT] = 2,
+                            [HOLDER_OTHER] = 3,
+                            [HOLDER_SELF] = 4};
 
 static struct holder holder_of(const struct inet_diag_msg *msg)
 {
-    struct holder holder = {.state = msg->idiag_state};
+    struct holder holder = {.state = msg->idiag_state,
+                            .cookie = (uint64_t)msg->id.idiag_cookie[1] << 32 |
+                                      (uint64_t)msg->id.idiag_cookie[0]};
     if (msg->idiag_state == TCP_TIME_WAIT) {
         holder.kind = HOLDER_TIME_WAIT;
         holder.left_ms = msg->idiag_expires;
     } else if (msg->idiag_inode == INODE_NONE) {
         holder.kind = HOLDER_CLOSING;
     } else {
-        const int own = own_inode(msg->idiag_inode);
-        holder.kind = own < 0 ? HOLDER_UNKNOWN : own ? HOLDER_SELF : HOLDER_OTHER;
+        holder.fd = proc_own_fd(msg->idiag_inode);
+        holder.kind = holder.fd == PROC_UNKNOWN ? HOLDER_UNKNOWN
+                      : holder.fd == PROC_NO_FD ? HOLDER_OTHER
+                                                : HOLDER_SELF;
     }
     return holder;
 }
@@ -158,57 +150,107 @@ static struct holder holder_of(const struct inet_diag_msg *msg)
 static int weight(const struct inet_diag_msg *msg, const struct endpoint *wanted,
                   enum holder_kind kind)
 {
-    static const int kinds[] = {[HOLDER_UNKNOWN] = 0,
-                                [HOLDER_CLOSING] = 1,
-                                [HOLDER_TIME_WAIT] = 2,
-                                [HOLDER_OTHER] = 3,
-                                [HOLDER_SELF] = 4};
-    const struct endpoint source = source_of(msg);
+    const struct endpoint source = diag_local(msg);
     return kinds[kind] + (source.family == wanted->family ? 10 : 0) +
            (msg->idiag_state == TCP_LISTEN ? 20 : 0) + 1;
 }
 
-static void weigh(const struct inet_diag_msg *msg, const struct endpoint *wanted,
-                  struct holder *holder, int *heaviest)
+static bool in_the_way(const struct inet_diag_msg *msg, const struct search *search)
 {
-    const struct endpoint source = source_of(msg);
-    if (!endpoint_conflict(&source, wanted))
+    const struct endpoint source = diag_local(msg);
+    const struct endpoint target = target_of(msg);
+    return endpoint_conflict(&source, search->wanted) &&
+           (!search->to->family || endpoint_conflict(&target, search->to));
+}
+
+/* Whose a socket is takes long to find out: only where it could be the one to name. */
+static void weigh(const struct inet_diag_msg *msg, struct search *search)
+{
+    const bool owned = msg->idiag_state != TCP_TIME_WAIT && msg->idiag_inode != INODE_NONE;
+    if (!in_the_way(msg, search) ||
+        (owned && weight(msg, search->wanted, HOLDER_SELF) <= search->heaviest))
         return;
     const struct holder found = holder_of(msg);
-    const int heavy = weight(msg, wanted, found.kind);
-    if (heavy > *heaviest || (heavy == *heaviest && found.left_ms > holder->left_ms)) {
-        *heaviest = heavy;
-        *holder = found;
+    const int heavy = weight(msg, search->wanted, found.kind);
+    if (heavy > search->heaviest ||
+        (heavy == search->heaviest && found.left_ms > search->holder.left_ms)) {
+        search->heaviest = heavy;
+        search->holder = found;
+        search->inode = msg->idiag_inode;
     }
 }
 
-static void weigh_family(uint8_t family, const struct endpoint *wanted, struct holder *holder,
-                         int *heaviest)
+static void see_message(const struct nlmsghdr *header,
+                        void (*see)(const struct diag_found *found, void *with), void *with)
 {
-    struct request request = request_for(family, NLM_F_DUMP);
+    struct diag_found found = {.msg = NLMSG_DATA(header)};
+    const struct rtattr *attr = (const struct rtattr *)(found.msg + 1);
+    size_t left = NLMSG_PAYLOAD(header, sizeof(*found.msg));
+    for (; RTA_OK(attr, left); attr = RTA_NEXT(attr, left)) {
+        if (attr->rta_type != INET_DIAG_INFO)
+            continue;
+        found.info = RTA_DATA(attr);
+        found.info_size = RTA_PAYLOAD(attr);
+    }
+    see(&found, with);
+}
+
+bool diag_each(const struct diag_wanted *wanted,
+               void (*see)(const struct diag_found *found, void *with), void *with)
+{
+    struct request request = request_for(wanted->domain, NLM_F_DUMP);
     request.body.id.idiag_sport = htons(wanted->port);
+    request.body.idiag_states = wanted->states;
+    request.body.idiag_ext = 1 << (INET_DIAG_INFO - 1);
     const int fd = ask(&request);
     if (fd < 0)
-        return;
+        return false;
     _Alignas(struct nlmsghdr) char answer[ANSWER_SIZE] = {0};
-    for (long len; (len = raw6(SYS_recvfrom, fd, (long)answer, sizeof(answer), 0, 0, 0)) > 0;) {
+    bool more = wanted->netns == 0 || kernel_netns(fd) == wanted->netns;
+    bool done = false;
+    for (long len;
+         more && (len = raw6(SYS_recvfrom, fd, (long)answer, sizeof(answer), 0, 0, 0)) > 0;) {
         const struct nlmsghdr *header = (const struct nlmsghdr *)answer;
-        for (size_t left = (size_t)len; NLMSG_OK(header, left); header = NLMSG_NEXT(header, left)) {
-            if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY) {
-                raw1(SYS_close, fd);
-                return;
-            }
-            weigh(NLMSG_DATA(header), wanted, holder, heaviest);
+        for (size_t left = (size_t)len; more && NLMSG_OK(header, left);
+             header = NLMSG_NEXT(header, left)) {
+            more = header->nlmsg_type == SOCK_DIAG_BY_FAMILY;
+            done = header->nlmsg_type == NLMSG_DONE;
+            if (more)
+                see_message(header, see, with);
         }
     }
     raw1(SYS_close, fd);
+    return done;
 }
 
-struct holder diag_holder(const struct endpoint *wanted)
+static void weigh_found(const struct diag_found *found, void *search)
 {
-    struct holder holder = {.kind = HOLDER_UNKNOWN};
-    int heaviest = 0;
-    weigh_family(AF_INET, wanted, &holder, &heaviest);
-    weigh_family(AF_INET6, wanted, &holder, &heaviest);
-    return holder;
+    weigh(found->msg, search);
+}
+
+static struct holder find(const struct endpoint *wanted, const struct endpoint *to)
+{
+    struct search search = {.wanted = wanted, .to = to};
+    struct diag_wanted sockets = {.domain = AF_INET, .port = wanted->port, .states = UINT32_MAX};
+    diag_each(&sockets, weigh_found, &search);
+    sockets.domain = AF_INET6;
+    diag_each(&sockets, weigh_found, &search);
+    if (search.holder.kind == HOLDER_OTHER)
+        search.holder.pid = proc_other(search.inode, search.holder.comm);
+    return search.holder;
+}
+
+/* What this process closed between the two questions looks like another's, until it is gone. */
+struct holder diag_holder(const struct endpoint *wanted, const struct endpoint *to)
+{
+    const struct holder holder = find(wanted, to);
+    return holder.kind == HOLDER_OTHER && !holder.pid ? find(wanted, to) : holder;
+}
+
+void diag_sharer(uint32_t inode, struct holder *holder)
+{
+    struct holder sharer = {.kind = HOLDER_OTHER, .same = true};
+    sharer.pid = proc_other(inode, sharer.comm);
+    if (sharer.pid)
+        *holder = sharer;
 }

@@ -5,6 +5,9 @@
 #ifndef CLOSEWAIT_DIAG_H
 #define CLOSEWAIT_DIAG_H
 
+#include <linux/inet_diag.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "endpoint.h"
@@ -24,22 +27,57 @@ enum fate {
 enum fate diag_fate(const struct endpoint *local, const struct endpoint *peer, uint64_t cookie,
                     uint64_t netns);
 
-/* Who keeps a port from being bound. */
+/* Who keeps a port from being bound, or a connection from being made once more. */
 enum holder_kind {
     HOLDER_UNKNOWN,
-    HOLDER_SELF,      /* this process, with a socket that is not leaked */
+    HOLDER_SELF,      /* this process, as fd */
     HOLDER_TIME_WAIT, /* nobody: the kernel, for left_ms more */
     HOLDER_CLOSING,   /* nobody: the kernel waits for the peer to acknowledge */
-    HOLDER_OTHER,     /* another process */
+    HOLDER_OTHER,     /* another process: pid, when it could be found */
 };
 
 struct holder {
     enum holder_kind kind;
     uint8_t state;    /* of its socket */
     uint32_t left_ms; /* HOLDER_TIME_WAIT: until it is gone */
+    int fd;           /* HOLDER_SELF: the lowest descriptor of its socket */
+    int pid;          /* HOLDER_OTHER; 0: not known */
+    char comm[16];    /* the name of pid; TASK_COMM_LEN */
+    bool same;        /* HOLDER_OTHER: what it has is the very socket that leaked here */
+    uint64_t cookie;  /* of its socket */
 };
 
-/* HOLDER_UNKNOWN where sock_diag or /proc cannot be asked: nobody is accused without proof. */
-struct holder diag_holder(const struct endpoint *wanted);
+/*
+ * Of the socket that keeps wanted from being bound, or, where to has a family, from being connected
+ * to that. HOLDER_UNKNOWN where sock_diag or /proc cannot be asked: nobody is accused without
+ * proof.
+ */
+struct holder diag_holder(const struct endpoint *wanted, const struct endpoint *to);
+
+/* Another process that has the socket open. Left as it is when none is found. */
+void diag_sharer(uint32_t inode, struct holder *holder);
+
+/* Which TCP sockets to be told of: those of a domain with that local port in one of these states.
+ */
+struct diag_wanted {
+    uint8_t domain;
+    uint16_t port;
+    uint32_t states; /* 1 << TCP_LISTEN | ... */
+    uint64_t netns;  /* theirs (kernel.h); 0: whichever this thread is in */
+};
+
+/* One of them: what the kernel says of it, and its TCP_INFO, which is NULL where there is none. */
+struct diag_found {
+    const struct inet_diag_msg *msg;
+    const void *info;
+    size_t info_size;
+};
+
+/* Calls see with each. False when that were not all of them. */
+bool diag_each(const struct diag_wanted *wanted,
+               void (*see)(const struct diag_found *found, void *with), void *with);
+
+/* The local end of one. */
+struct endpoint diag_local(const struct inet_diag_msg *msg);
 
 #endif

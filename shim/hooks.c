@@ -16,9 +16,12 @@
 #include "number.h"
 #include "owner.h"
 #include "pipe.h"
+#include "quiet.h"
 #include "real.h"
 #include "reap.h"
 #include "rescue.h"
+#include "reuse.h"
+#include "shortage.h"
 #include "stack.h"
 #include "track.h"
 #include "watch.h"
@@ -51,30 +54,43 @@ static inline void used(int fd, ssize_t n, struct caller caller)
 
 int socket(int domain, int type, int protocol)
 {
-    const int fd = real.socket(domain, type, protocol);
+    const int before = errno;
+    int fd = real.socket(domain, type, protocol);
+    if (fd < 0 && shortage_relieve(LIMITED_SOCKET, before, caller_here()))
+        fd = real.socket(domain, type, protocol);
     track_socket(fd, domain, type, protocol);
     return fd;
 }
 
 int connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
+    const int before = errno;
     const struct departure left = track_reconnect(fd);
-    const int ret = real.connect(fd, addr, len);
+    int ret = real.connect(fd, addr, len);
+    if (ret != 0 && errno == EADDRNOTAVAIL)
+        ret = rescue_connect(fd, addr, len, before, caller_here());
     watch_if(track_left(left, is_dissolved(addr, ret)));
     watch_if(track_connect(fd, addr, ret, caller_here()));
+    reuse_connected(fd, left.word);
     return ret;
 }
 
 int accept(int fd, struct sockaddr *addr, socklen_t *len)
 {
-    const int accepted = real.accept(fd, addr, len);
+    const int before = errno;
+    int accepted = real.accept(fd, addr, len);
+    if (accepted < 0 && shortage_relieve(LIMITED_ACCEPT, before, caller_here()))
+        accepted = real.accept(fd, addr, len);
     watch_if(track_accept(fd, accepted, caller_here()));
     return accepted;
 }
 
 int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
-    const int accepted = real.accept4(fd, addr, len, flags);
+    const int before = errno;
+    int accepted = real.accept4(fd, addr, len, flags);
+    if (accepted < 0 && shortage_relieve(LIMITED_ACCEPT4, before, caller_here()))
+        accepted = real.accept4(fd, addr, len, flags);
     watch_if(track_accept(fd, accepted, caller_here()));
     return accepted;
 }
@@ -82,15 +98,17 @@ int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 int bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
     const int before = errno;
-    const int ret = real.bind(fd, addr, len);
-    return ret == 0 || errno != EADDRINUSE ? ret
-                                           : rescue_bind(fd, addr, len, before, caller_here());
+    int ret = real.bind(fd, addr, len);
+    if (ret != 0 && errno == EADDRINUSE)
+        ret = rescue_bind(fd, addr, len, before, caller_here());
+    reuse_bound(fd, addr, len, ret);
+    return ret;
 }
 
 int listen(int fd, int backlog)
 {
     const int ret = real.listen(fd, backlog);
-    track_listen(fd, ret);
+    watch_if(track_listen(fd, ret, caller_here()));
     return ret;
 }
 
@@ -291,6 +309,35 @@ ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t size, int flags, st
     if (n == 0 && len > 0)
         watch_if(track_eof(fd, flags, caller_here()));
     return n;
+}
+
+int poll(struct pollfd *fds, unsigned long n, int timeout_ms)
+{
+    int ready;
+    return quiet_poll(fds, n, timeout_ms, &ready) ? ready : real.poll(fds, n, timeout_ms);
+}
+
+int ppoll(struct pollfd *fds, unsigned long n, const struct timespec *timeout, const sigset_t *mask)
+{
+    int ready;
+    return quiet_ppoll(fds, n, timeout, mask, &ready) ? ready : real.ppoll(fds, n, timeout, mask);
+}
+
+int __poll_chk(struct pollfd *fds, unsigned long n, int timeout_ms, size_t size)
+{
+    int ready;
+    return size / sizeof(*fds) >= n && quiet_poll(fds, n, timeout_ms, &ready)
+               ? ready
+               : real.__poll_chk(fds, n, timeout_ms, size);
+}
+
+int __ppoll_chk(struct pollfd *fds, unsigned long n, const struct timespec *timeout,
+                const sigset_t *mask, size_t size)
+{
+    int ready;
+    return size / sizeof(*fds) >= n && quiet_ppoll(fds, n, timeout, mask, &ready)
+               ? ready
+               : real.__ppoll_chk(fds, n, timeout, mask, size);
 }
 
 ssize_t write(int fd, const void *buf, size_t len)

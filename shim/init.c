@@ -21,7 +21,9 @@
 #include "record.h"
 #include "report.h"
 #include "rescue.h"
+#include "reuse.h"
 #include "scan.h"
+#include "shortage.h"
 #include "slots.h"
 #include "stack.h"
 #include "text.h"
@@ -107,6 +109,7 @@ static void adopt(void)
     stack_adopt();
     reap_adopt();
     record_adopt();
+    shortage_adopt();
     report_adopt();
     watch_adopt();
     say_hello();
@@ -124,12 +127,17 @@ static bool go(void)
         return false;
     watch_on(options.signal);
     watch_init(&options);
-    rescue_start(&options);
+    watch_if(scan_init(options.scan));
+    /* Where no hook hears of a close, nothing is done on the program's own threads. */
+    if (!scan_is_on()) {
+        rescue_start(&options);
+        shortage_start(&options);
+    }
+    reuse_start(&options);
     probe_init(options.grace_ms);
     pipe_start(options.action != ACTION_LOG);
     track_start(options.last);
     watch_if(track_inherited());
-    watch_if(scan_init(options.scan));
     return true;
 }
 

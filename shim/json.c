@@ -203,6 +203,18 @@ static void add_leak_body(struct text *text, const struct told *told)
     add_trace(text, "last_stack", &told->last);
 }
 
+static void add_trend(struct text *text, const struct told *told)
+{
+    if (told->trend != TREND_UNKNOWN)
+        add_string(text, "trend", names_trend[told->trend]);
+}
+
+static void add_right_grace(struct text *text, uint32_t grace_ms)
+{
+    if (grace_ms > 0)
+        add_seconds(text, "grace_s", grace_ms);
+}
+
 static void add_counts(struct text *text, const struct told *told)
 {
     add_number(text, "count", told->count);
@@ -214,8 +226,10 @@ static void add_leak(struct text *text, const struct told *told)
 {
     add_leak_body(text, told);
     add_counts(text, told);
+    add_trend(text, told);
     if (told->held)
         add_number(text, "held", told->held);
+    add_right_grace(text, told->grace_ms);
 }
 
 static void add_reap(struct text *text, const struct told *told)
@@ -245,34 +259,75 @@ static void add_holding_leak(struct text *text, const struct told *told)
     add_counts(text, told);
 }
 
+/* Which call wanted what. */
+static void add_wish(struct text *text, const struct record *record)
+{
+    add_string(text, "call", record->to.family ? "connect" : "bind");
+    add_endpoint(text, "local", &record->wanted);
+    add_endpoint(text, "peer", &record->to);
+}
+
+static void add_asked(struct text *text, const struct told *told)
+{
+    add_trace(text, told->record->to.family ? "connect_stack" : "bind_stack", &told->asked);
+}
+
+/* The process that is in the way. */
+static void add_process(struct text *text, const struct holder *holder)
+{
+    if (holder->kind != HOLDER_OTHER || !holder->pid)
+        return;
+    add_number(text, "holder_pid", (uint64_t)holder->pid);
+    add_string(text, "holder_comm", holder->comm);
+    if (!holder->same)
+        return;
+    key(text, "shared");
+    text_add(text, "true");
+}
+
+static void add_holder(struct text *text, const struct holder *holder)
+{
+    add_string(text, "holder", names_holder[holder->kind]);
+    if (holder->state)
+        add_string(text, "state", names_state[holder->state]);
+    if (holder->kind == HOLDER_TIME_WAIT)
+        add_seconds(text, "left_s", holder->left_ms);
+    if (holder->kind == HOLDER_SELF)
+        add_number(text, "holder_fd", (uint64_t)holder->fd);
+    add_process(text, holder);
+}
+
 static void add_rescue(struct text *text, const struct told *told)
 {
     const struct record *record = told->record;
     add_string(text, "what", "port");
-    add_endpoint(text, "local", &record->wanted);
-    add_fds(text, "fds", &record->buried);
+    add_wish(text, record);
+    add_fds(text, "fds", &record->fds);
+    add_number(text, "closed", (uint64_t)record->reaped);
     add_seconds(text, "waited_s", record->waited_ms);
     add_string(text, "outcome", record->error ? "failed" : "works");
+    if (record->error)
+        add_holder(text, &record->holder);
     add_holding_leak(text, told);
-    add_trace(text, "bind_stack", &told->asked);
+    add_asked(text, told);
 }
 
 static void add_conflict(struct text *text, const struct told *told)
 {
     const struct record *record = told->record;
-    add_endpoint(text, "local", &record->wanted);
+    add_wish(text, record);
     if (record->leaks > 0) {
         add_string(text, "holder", names_holder[HOLDER_SELF]);
         add_number(text, "fd", (uint64_t)record->leak.fd);
+        add_fds(text, "fds", &record->fds);
+        if (record->holder.kind == HOLDER_SELF)
+            add_number(text, "holder_fd", (uint64_t)record->holder.fd);
+        add_process(text, &record->holder);
         add_holding_leak(text, told);
     } else {
-        add_string(text, "holder", names_holder[record->holder.kind]);
-        if (record->holder.state)
-            add_string(text, "state", names_state[record->holder.state]);
-        if (record->holder.kind == HOLDER_TIME_WAIT)
-            add_seconds(text, "left_s", record->holder.left_ms);
+        add_holder(text, &record->holder);
     }
-    add_trace(text, "bind_stack", &told->asked);
+    add_asked(text, told);
 }
 
 static void add_late_close(struct text *text, const struct told *told)
@@ -286,6 +341,21 @@ static void add_late_close(struct text *text, const struct told *told)
     text_add(text, told->record->reaped ? "true" : "false");
     add_site(text, told);
     add_counts(text, told);
+    add_number(text, "leaks", told->leaks);
+    add_right_grace(text, told->grace_ms);
+}
+
+static void add_accept_queue(struct text *text, const struct told *told)
+{
+    const struct record *record = told->record;
+    add_number(text, "fd", (uint64_t)record->leak.fd);
+    add_endpoint(text, "local", &record->leak.local);
+    add_number(text, "waiting", record->queue.waiting);
+    add_number(text, "hung_up", record->queue.hung_up);
+    add_number(text, "backlog", record->queue.backlog);
+    add_seconds(text, "age_s", record->queue.age_ms);
+    add_site(text, told);
+    add_trace(text, "open_stack", &told->opened);
 }
 
 static void add_suppressions(struct text *text, const struct told *told)
@@ -311,13 +381,38 @@ static void add_summary(struct text *text, const struct told *told)
     add_number(text, "leaked", totals->leaked);
     add_number(text, "sites", totals->sites);
     add_number(text, "growing", totals->growing);
+    add_number(text, "flat", totals->flat);
     add_number(text, "held", totals->held);
     add_number(text, "reaped", totals->reaped);
     add_number(text, "suppressed", totals->suppressed);
     add_number(text, "late", totals->late);
+    add_right_grace(text, totals->grace_ms);
     add_number(text, "lost", totals->lost);
     add_number(text, "stackless", totals->stackless);
     add_suppressions(text, told);
+}
+
+static void add_limit_met(struct text *text, const struct told *told)
+{
+    const struct limits *limits = &told->record->limits;
+    if (limits->call != LIMITED_NONE) {
+        add_string(text, "call", names_limited[limits->call]);
+        add_number(text, "errno", (uint64_t)told->record->error);
+    }
+    add_number(text, "open", (uint64_t)limits->open);
+    add_number(text, "limit", (uint64_t)limits->limit);
+    add_number(text, "leaked", (uint64_t)limits->leaked);
+    add_number(text, "tombstones", (uint64_t)limits->tombstones);
+    add_trace(text, "call_stack", &told->asked);
+}
+
+static void add_given_back(struct text *text, const struct told *told)
+{
+    add_string(text, "what", "descriptors");
+    add_fds(text, "fds", &told->record->fds);
+    add_number(text, "given_back", (uint64_t)told->record->limits.given);
+    add_string(text, "outcome", "works");
+    add_limit_met(text, told);
 }
 
 void json_add(struct text *text, const struct told *told)
@@ -328,7 +423,10 @@ void json_add(struct text *text, const struct told *told)
         [RECORD_RESCUE] = add_rescue,
         [RECORD_BIND_CONFLICT] = add_conflict,
         [RECORD_LATE_CLOSE] = add_late_close,
+        [RECORD_ACCEPT_QUEUE] = add_accept_queue,
         [RECORD_SUMMARY] = add_summary,
+        [RECORD_DESCRIPTORS] = add_limit_met,
+        [RECORD_GIVEN_BACK] = add_given_back,
     };
     text_add(text, "{");
     add_string(text, "type", names_type[told->record->type]);

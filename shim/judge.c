@@ -20,6 +20,11 @@ static bool queues_empty(const struct facts *facts)
     return facts->unread_bytes == 0 && facts->unsent_bytes == 0;
 }
 
+static uint32_t sent_ms_of(const struct facts *facts)
+{
+    return facts->sent ? facts->sent_ms : UINT32_MAX;
+}
+
 static struct ruling wait_for(enum verdict verdict, uint32_t again_ms)
 {
     return (struct ruling){.verdict = verdict, .again_ms = again_ms};
@@ -31,13 +36,14 @@ static struct ruling wait_for(enum verdict verdict, uint32_t again_ms)
  */
 static bool is_reset_unheard(const struct facts *facts, const struct history *history)
 {
-    return facts->error && !history->fin_seen;
+    return facts->error && !history->fin_seen && !history->eof_read;
 }
 
 static struct ruling judge_dead(const struct facts *facts, const struct history *history,
                                 const struct options *options)
 {
-    const uint32_t quiet_ms = least(history->gone_ms, history->touched_ms);
+    const uint32_t quiet_ms =
+        least(least(history->gone_ms, history->touched_ms), sent_ms_of(facts));
     if (quiet_ms < options->grace_ms && !history->port_wanted)
         return wait_for(VERDICT_WAITING, options->grace_ms - quiet_ms);
     const bool reap = options->action != ACTION_LOG && queues_empty(facts);
@@ -62,7 +68,7 @@ static struct ruling judge_close_wait(const struct facts *facts, const struct hi
                                       const struct options *options)
 {
     const uint32_t gone_ms = history->gone_ms;
-    const uint32_t sent_ms = facts->sent ? facts->sent_ms : UINT32_MAX;
+    const uint32_t sent_ms = sent_ms_of(facts);
     const uint32_t quiet_ms = least(least(gone_ms, history->touched_ms), sent_ms);
     const bool sent_since = sent_ms <= gone_ms || sent_ms - gone_ms <= JUDGE_ORDER_MS;
     const bool answering = facts->unsent_bytes > 0 || (sent_since && sent_ms < options->grace_ms);

@@ -32,7 +32,8 @@ struct history {
     bool eof_read;       /* the program read the end of stream */
     bool fin_seen;       /* it was once seen in CLOSE_WAIT */
     bool port_wanted;    /* the program asks for its port at this moment: grace is over */
-    uint32_t gone_ms;    /* since the FIN, or since it was first seen in CLOSE */
+    uint32_t gone_ms;    /* since the FIN; in CLOSE, since it was first seen there, unless it was
+                            leaked before */
     uint32_t touched_ms; /* since the program last read from it, counted from the FIN on */
 };
 

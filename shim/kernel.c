@@ -10,6 +10,9 @@
 
 #include "raw.h"
 
+/* TCP_LISTEN of <netinet/tcp.h>, which cannot be had beside <linux/tcp.h>. */
+enum { STATE_LISTEN = 10 };
+
 static bool get_option(int fd, int level, int name, void *value, socklen_t size)
 {
     socklen_t len = size;
@@ -50,6 +53,9 @@ static bool error_waits(int fd)
            (polled.revents & POLLERR);
 }
 
+/* TCP_CLOSE of <netinet/tcp.h>, which does not go together with <linux/tcp.h>. */
+enum { STATE_CLOSE = 7 };
+
 bool kernel_facts(int fd, struct facts *facts)
 {
     struct tcp_info info = {0};
@@ -61,11 +67,29 @@ bool kernel_facts(int fd, struct facts *facts)
         .error = error_waits(fd),
         .sent = info.tcpi_data_segs_out > 0,
         .unread_bytes = queue_bytes(fd, SIOCINQ),
-        .unsent_bytes = queue_bytes(fd, SIOCOUTQ),
+        /* In CLOSE nothing is left to send, and what SIOCOUTQ counts on is left as it was. */
+        .unsent_bytes = info.tcpi_state == STATE_CLOSE ? 0 : queue_bytes(fd, SIOCOUTQ),
         .sent_ms = info.tcpi_last_data_sent,
         .heard_ms = info.tcpi_last_ack_recv,
     };
     return true;
+}
+
+bool kernel_queue(int fd, uint32_t *waiting, uint32_t *backlog)
+{
+    struct tcp_info info = {0};
+    if (!get_option(fd, IPPROTO_TCP, TCP_INFO, &info, sizeof(info)) ||
+        info.tcpi_state != STATE_LISTEN)
+        return false;
+    *waiting = info.tcpi_unacked;
+    *backlog = info.tcpi_sacked;
+    return true;
+}
+
+int kernel_domain(int fd)
+{
+    int domain = 0;
+    return get_option(fd, SOL_SOCKET, SO_DOMAIN, &domain, sizeof(domain)) ? domain : 0;
 }
 
 static struct endpoint name_of(int fd, long which)

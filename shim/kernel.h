@@ -22,6 +22,17 @@ uint64_t kernel_cookie(int fd);
  */
 bool kernel_facts(int fd, struct facts *facts);
 
+/*
+ * How many connections wait in the accept queue of fd, and the length that listen gave it
+ * (TCP_INFO: tcpi_unacked and tcpi_sacked); it takes one more. False when fd is no listening TCP
+ * socket.
+ */
+bool kernel_queue(int fd, uint32_t *waiting, uint32_t *backlog);
+
+/* SO_DOMAIN: AF_INET or AF_INET6 of a TCP socket, which an address does not tell; 0 of no socket.
+ */
+int kernel_domain(int fd);
+
 /* The cookie of the network namespace that a socket is in; 0 where the kernel has none (5.14). */
 uint64_t kernel_netns(int fd);
 

@@ -36,26 +36,44 @@ static bool peer_gone(const struct facts *facts)
 /*
  * When the FIN came is known to the kernel: the last segment of a peer that has closed (tcp_ack
  * sets rcv_tstamp, which tcpi_last_ack_recv tells). Later acknowledgements of what we still send
- * only make it look younger. When a socket went to CLOSE nothing tells; it counts from now.
+ * only make it look younger.
  */
-static void note_gone(struct slot *slot, const struct facts *facts, uint64_t now)
+static uint32_t since_fin_ms(struct slot *slot, const struct facts *facts, uint64_t now)
 {
     const uint32_t open_ms = clock_age_ms(get(&slot->opened_cs), now);
-    uint32_t gone_ms = facts->state == TCP_CLOSE_WAIT ? least(facts->heard_ms, open_ms) : 0;
-    if (get(&slot->word) & SLOT_EOF_READ) {
-        const uint32_t eof_ms = clock_age_ms(get(&slot->eof_cs), now);
-        const bool answered = facts->sent && facts->sent_ms <= eof_ms;
-        const bool after_fin =
-            facts->state == TCP_CLOSE || eof_ms <= facts->heard_ms + JUDGE_SLACK_MS;
-        if (after_fin || answered)
-            gone_ms = gone_ms > eof_ms ? gone_ms : eof_ms;
-        else /* before the FIN: our own SHUT_RD reads 0, too */
-            atomic_fetch_and_explicit(&slot->word, ~(uint32_t)SLOT_EOF_READ, memory_order_relaxed);
-    }
+    const uint32_t fin_ms = least(facts->heard_ms, open_ms);
+    if (!(get(&slot->word) & SLOT_EOF_READ))
+        return fin_ms;
+    const uint32_t eof_ms = clock_age_ms(get(&slot->eof_cs), now);
+    const bool answered = facts->sent && facts->sent_ms <= eof_ms;
+    if (answered || eof_ms <= facts->heard_ms + JUDGE_SLACK_MS)
+        return fin_ms > eof_ms ? fin_ms : eof_ms;
+    /* It was read before the FIN: our own SHUT_RD reads 0, too. */
+    atomic_fetch_and_explicit(&slot->word, ~(uint32_t)SLOT_EOF_READ, memory_order_relaxed);
+    return fin_ms;
+}
+
+/* When a socket went to CLOSE nothing tells; it counts from now. */
+static void note_gone(struct slot *slot, const struct facts *facts, uint64_t now)
+{
+    const bool over = facts->state == TCP_CLOSE;
+    const uint32_t gone_ms = over ? 0 : since_fin_ms(slot, facts, now);
     set(&slot->gone_cs, clock_cs(now - gone_ms + 9));
     atomic_store_explicit(&slot->unread_bytes, folded(facts->unread_bytes), memory_order_relaxed);
     set(&slot->due_cs, clock_cs(now));
-    atomic_fetch_or_explicit(&slot->word, SLOT_GONE, memory_order_relaxed);
+    atomic_fetch_or_explicit(&slot->word, over ? SLOT_GONE | SLOT_OVER : SLOT_GONE,
+                             memory_order_relaxed);
+}
+
+/*
+ * A program that has served a half-closed peer for long has all of grace to close once the
+ * connection is over. One that has sat on a leak has had it.
+ */
+static bool is_news(uint32_t word, uint8_t state)
+{
+    if (state == TCP_CLOSE && (word & SLOT_GONE))
+        return !(word & (SLOT_OVER | SLOT_TOLD));
+    return !(word & SLOT_GONE);
 }
 
 static struct history history_of(struct slot *slot, const struct facts *facts, uint64_t now)
@@ -127,7 +145,7 @@ static bool see(int fd, struct slot *slot, struct sight *sight)
     sight->cookie = same_socket(fd, slot);
     if (sight->cookie == 0 || !kernel_facts(fd, &sight->facts))
         return false;
-    if (peer_gone(&sight->facts) && !(get(&slot->word) & SLOT_GONE))
+    if (peer_gone(&sight->facts) && is_news(get(&slot->word), sight->facts.state))
         note_gone(slot, &sight->facts, sight->now);
     if (sight->facts.state == TCP_CLOSE_WAIT)
         atomic_fetch_or_explicit(&slot->word, SLOT_FIN, memory_order_relaxed);
@@ -160,7 +178,7 @@ bool look_at_wanted(int fd, struct slot *slot, const struct options *options, st
     if (!see(fd, slot, &sight))
         return false;
     /* A server's bind says nothing of the connections that it has accepted on that port. */
-    sight.history.port_wanted = slot_how(get(&slot->word)) == HOW_CONNECT;
+    sight.history.port_wanted = slot_was_dialed(get(&slot->word));
     rule(fd, slot, &sight, options, look);
     return true;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "record.h"
+#include "trend.h"
 
 const char *const names_type[] = {
     [RECORD_LEAK] = "leak",
@@ -11,7 +12,10 @@ const char *const names_type[] = {
     [RECORD_RESCUE] = "rescue",
     [RECORD_BIND_CONFLICT] = "bind-conflict",
     [RECORD_LATE_CLOSE] = "late-close",
+    [RECORD_ACCEPT_QUEUE] = "accept-queue",
     [RECORD_SUMMARY] = "summary",
+    [RECORD_DESCRIPTORS] = "descriptor-limit",
+    [RECORD_GIVEN_BACK] = "rescue",
     NULL,
 };
 
@@ -33,6 +37,15 @@ const char *const names_why[] = {
     [WHY_GRACE] = "grace",
     [WHY_DEAD] = "dead",
     [WHY_PORT] = "port",
+    [WHY_DESCRIPTORS] = "descriptors",
+    NULL,
+};
+
+const char *const names_limited[] = {
+    [LIMITED_NONE] = "",
+    [LIMITED_SOCKET] = "socket",
+    [LIMITED_ACCEPT] = "accept",
+    [LIMITED_ACCEPT4] = "accept4",
     NULL,
 };
 
@@ -49,6 +62,13 @@ const char *const names_holder[] = {
     [HOLDER_UNKNOWN] = "unknown",     [HOLDER_SELF] = "this process",
     [HOLDER_TIME_WAIT] = "time-wait", [HOLDER_CLOSING] = "closing",
     [HOLDER_OTHER] = "other process", NULL,
+};
+
+const char *const names_trend[] = {
+    [TREND_UNKNOWN] = "",
+    [TREND_FLAT] = "flat",
+    [TREND_GROWING] = "growing",
+    NULL,
 };
 
 const char *const names_state[] = {

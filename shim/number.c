@@ -12,8 +12,11 @@
 
 #include "owner.h"
 #include "pipe.h"
+#include "real.h"
 #include "reap.h"
 #include "rescue.h"
+#include "reuse.h"
+#include "shortage.h"
 #include "track.h"
 #include "watch.h"
 
@@ -188,6 +191,16 @@ static bool received_by_number(long nr, long ret, const long *args, struct calle
     return track_received(msg, ret, caller) || news;
 }
 
+/* Where there was no descriptor left for it. */
+static void relieve(long nr, long *ret, const long *args, int before, struct caller caller)
+{
+    const enum limited call = nr == SYS_socket    ? LIMITED_SOCKET
+                              : nr == SYS_accept4 ? LIMITED_ACCEPT4
+                                                  : LIMITED_ACCEPT;
+    if (*ret == -1 && shortage_relieve(call, before, caller))
+        *ret = real.syscall(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
+}
+
 static bool heard(long nr, long *ret, const long *args, int before, struct caller caller)
 {
     const long a = args[0];
@@ -195,22 +208,26 @@ static bool heard(long nr, long *ret, const long *args, int before, struct calle
     const long c = args[2];
     switch (nr) {
     case SYS_socket:
+        relieve(nr, ret, args, before, caller);
         track_socket((int)*ret, (int)a, (int)b, (int)c);
         return false;
     case SYS_connect:
+        if (*ret == -1 && errno == EADDRNOTAVAIL)
+            *ret = rescue_connect((int)a, (const struct sockaddr *)b, (socklen_t)c, before, caller);
         return track_connect((int)a, (const struct sockaddr *)b, (int)*ret, caller);
 #ifdef SYS_accept
     case SYS_accept:
 #endif
     case SYS_accept4:
+        relieve(nr, ret, args, before, caller);
         return track_accept((int)a, (int)*ret, caller);
     case SYS_bind:
         if (*ret == -1 && errno == EADDRINUSE)
             *ret = rescue_bind((int)a, (const struct sockaddr *)b, (socklen_t)c, before, caller);
+        reuse_bound((int)a, (const struct sockaddr *)b, (socklen_t)c, (int)*ret);
         return false;
     case SYS_listen:
-        track_listen((int)a, (int)*ret);
-        return false;
+        return track_listen((int)a, (int)*ret, caller);
     case SYS_dup:
 #ifdef SYS_dup2
     case SYS_dup2:
@@ -250,6 +267,8 @@ bool number_after(long nr, long *ret, const long *args, struct number begun, str
     }
     used_by_number(nr, *ret, args, caller);
     const bool news = heard(nr, ret, args, begun.before, caller);
+    if (nr == SYS_connect)
+        reuse_connected((int)args[0], begun.from.word);
     watch_unshared(unshares(nr, args), (int)*ret, begun.left);
     return news || late;
 }

@@ -115,6 +115,12 @@ static bool read_scan(struct word value, struct options *options)
     return options->scan != SCAN_AUTO || is(value, "auto");
 }
 
+static bool read_reuseaddr(struct word value, struct options *options)
+{
+    options->reuseaddr = is(value, "on");
+    return is(value, "on") || is(value, "off");
+}
+
 /* Those that no fault of the program's raises and that it can go on after. */
 static const struct {
     const char *name;
@@ -193,6 +199,7 @@ static const struct {
     {"stack", read_stack, "a number of frames from 0 to 64"},
     {"last", read_last, "on or off"},
     {"suppress", read_suppress, "the path of a file of patterns"},
+    {"reuseaddr", read_reuseaddr, "on or off"},
     {"scan", read_scan, "auto, on or off"},
     {"signal", read_signal, "a signal's name, such as SIGUSR2, or off"},
 };

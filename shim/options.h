@@ -21,8 +21,9 @@ struct options {
     enum action action;
     uint32_t grace_ms;
     enum format format;
-    int stack; /* frames kept, 0 to 64 */
-    bool last; /* also keep where a socket was last read or written */
+    int stack;      /* frames kept, 0 to 64 */
+    bool last;      /* also keep where a socket was last read or written */
+    bool reuseaddr; /* lets TIME_WAIT keep no port from being bound again */
     enum scan scan;
     int signal;                     /* on which to report what is held; 0: none */
     char output[OPTIONS_PATH_SIZE]; /* an absolute path with its %p and %%, "" for standard error */

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "owner.h"
+#include "probe.h"
 #include "signals.h"
 #include "slots.h"
 
@@ -32,9 +33,13 @@ static bool may_meet_one(uint32_t word)
 struct hush pipe_hush(int fd)
 {
     struct hush hush = {.fd = fd};
-    if (!atomic_load_explicit(&pipe_watched, memory_order_relaxed) ||
-        !may_meet_one(slot_word(slot_of(fd))) || !owner_here())
+    if (!atomic_load_explicit(&pipe_watched, memory_order_relaxed))
         return hush;
+    const uint32_t word = slot_word(slot_of(fd));
+    if (!may_meet_one(word) || !owner_here())
+        return hush;
+    if (word & SLOT_KEPT)
+        probe_yield(fd);
     hush.on = true;
     raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&sigpipe, (long)&hush.mask, sizeof(sigpipe));
     hush.pending = signals_pending() & sigpipe;

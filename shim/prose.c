@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "names.h"
+#include "prose_holder.h"
+#include "prose_shortage.h"
 #include "suppress.h"
 
 enum { COLUMNS = 100 };
@@ -209,6 +211,23 @@ static void add_rate(struct text *text, const struct told *told)
     text_add(text, units[i].name);
 }
 
+static void add_trend(struct text *text, const struct told *told)
+{
+    static const char *const meanings[] = {
+        [TREND_UNKNOWN] = "",
+        [TREND_FLAT] = " (flat: often a pool)",
+        [TREND_GROWING] = " (growing)",
+    };
+    text_add(text, meanings[told->trend]);
+}
+
+static void add_right_grace(struct text *text, uint32_t grace_ms)
+{
+    text_add(text, "grace=");
+    text_add_grace(text, grace_ms);
+    text_add(text, " would have been right");
+}
+
 static void add_leak(struct text *text, const struct told *told)
 {
     const struct leak *leak = &told->record->leak;
@@ -216,7 +235,12 @@ static void add_leak(struct text *text, const struct told *told)
     if (told->held) {
         add_count(text, told->held, "socket", "sockets");
         add_site(text, told);
-        text_add(text, ", among them\n    ");
+        add_trend(text, told);
+        if (told->grace_ms) {
+            text_add(text, "; most were closed late: ");
+            add_right_grace(text, told->grace_ms);
+        }
+        text_add(text, told->grace_ms ? "; among them\n    " : ", among them\n    ");
     }
     if (told->since == 0) {
         add_ends(text, leak);
@@ -228,6 +252,7 @@ static void add_leak(struct text *text, const struct told *told)
     text_add(text, " sockets by now");
     add_site(text, told);
     add_rate(text, told);
+    add_trend(text, told);
     text_add(text, "; the last is ");
     add_ends(text, leak);
     text_add(text, ", ");
@@ -259,6 +284,8 @@ static void add_reap(struct text *text, const struct told *told)
         text_add(text, ")");
     } else {
         text_add(text, fates[record->fate]);
+        if (record->why == WHY_DESCRIPTORS)
+            text_add(text, "; its number was given back, descriptors ran out");
     }
     if (told->count > 1) {
         text_add(text, "; ");
@@ -267,6 +294,12 @@ static void add_reap(struct text *text, const struct told *told)
         add_site(text, told);
     }
     text_add(text, "\n");
+}
+
+static void add_asked(struct text *text, const struct told *told)
+{
+    add_trace(text, told->record->to.family ? "    connect called at:" : "    bind called at:",
+              &told->asked);
 }
 
 static void add_more(struct text *text, int more)
@@ -281,74 +314,62 @@ static void add_more(struct text *text, int more)
 static void add_rescue(struct text *text, const struct told *told)
 {
     const struct record *record = told->record;
-    text_add(text, "rescue: bind to ");
-    text_add_endpoint(text, &record->wanted);
-    text_add(text, " met a leaked socket of this program, which was closed for it; bind ");
-    text_add(text, record->error ? "still fails after " : "works after ");
+    const char *call = record->to.family ? "connect" : "bind";
+    text_add(text, "rescue: ");
+    prose_wish(text, record);
+    text_add(text, " met ");
+    if (record->reaped > 1) {
+        text_add_uint(text, (uint64_t)record->reaped);
+        text_add(text, " leaked sockets of this program, which were closed for it; ");
+    } else {
+        text_add(text, "a leaked socket of this program, which was closed for it; ");
+    }
+    text_add(text, call);
+    text_add(text, record->error ? " still fails after " : " works after ");
     text_add_uint(text, record->waited_ms);
     text_add(text, " ms\n    ");
     add_ends(text, &record->leak);
     add_state(text, &record->leak);
     add_leak_body(text, told);
-    add_trace(text, "    bind called at:", &told->asked);
+    prose_sharer(text, record);
+    add_asked(text, told);
     add_more(text, record->leaks - 1);
-}
-
-/* Who is in the way, when it is not a leak. Only what was proven is said of anybody. */
-static void add_holder(struct text *text, const struct holder *holder)
-{
-    static const char *const states[] = {
-        [TCP_ESTABLISHED] = "a live connection",
-        [TCP_CLOSE_WAIT] = "a socket in CLOSE_WAIT",
-        [TCP_LISTEN] = "a listening socket",
-        [TCP_CLOSING + 1] = NULL,
-    };
-    const bool named = holder->state <= TCP_CLOSING && states[holder->state];
-    const char *socket = named ? states[holder->state] : "a socket";
-    switch (holder->kind) {
-    case HOLDER_SELF:
-        text_add(text, "this program itself holds the port, with ");
-        text_add(text, socket);
-        text_add(text, " that is not leaked\n");
-        return;
-    case HOLDER_OTHER:
-        text_add(text, "another process holds the port, with ");
-        text_add(text, socket);
-        text_add(text, "\n    not this program's doing; find the process with: ss -tanp\n");
-        return;
-    case HOLDER_TIME_WAIT:
-        text_add(text, "the port is in TIME_WAIT for ");
-        text_add_duration(text, holder->left_ms);
-        text_add(text, " more: the side that closes first waits\n"
-                       "    no process holds it; had both sockets set SO_REUSEADDR, the one that "
-                       "closed and this one, bind would work\n");
-        return;
-    case HOLDER_CLOSING:
-        text_add(text, "a closed connection holds the port until its peer acknowledges\n");
-        return;
-    case HOLDER_UNKNOWN:
-        break;
-    }
-    text_add(text, "who holds the port is not known; no leaked socket of this program does\n");
 }
 
 static void add_conflict(struct text *text, const struct told *told)
 {
     const struct record *record = told->record;
-    text_add(text, "bind to ");
-    text_add_endpoint(text, &record->wanted);
-    text_add(text, " failed, address already in use: ");
+    prose_wish(text, record);
+    text_add(text, record->to.family ? " failed, cannot assign requested address: "
+                                     : " failed, address already in use: ");
     if (record->leaks == 0) {
-        add_holder(text, &record->holder);
-        add_trace(text, "    bind called at:", &told->asked);
+        prose_holder(text, record);
+        add_asked(text, told);
         return;
     }
-    text_add(text, "this program still holds the port\n    ");
+    text_add(text, record->to.family ? "this program still holds that connection\n    "
+                                     : "this program still holds the port\n    ");
     add_ends(text, &record->leak);
     add_state(text, &record->leak);
     add_leak_body(text, told);
-    add_trace(text, "    bind called at:", &told->asked);
+    prose_sharer(text, record);
+    add_asked(text, told);
     add_more(text, record->leaks - 1);
+}
+
+/* Of a site that is mostly closed late. One socket can have had several descriptors. */
+static void add_hindsight(struct text *text, const struct told *told)
+{
+    if (!told->grace_ms)
+        return;
+    text_add(text, "; ");
+    if (told->leaks > 1) {
+        text_add_uint(text, told->count < told->leaks ? told->count : told->leaks);
+        text_add(text, " of ");
+        text_add_uint(text, told->leaks);
+        text_add(text, " leaks of this site were closed late: ");
+    }
+    add_right_grace(text, told->grace_ms);
 }
 
 /* A retraction: the report was too early. */
@@ -367,7 +388,27 @@ static void add_late_close(struct text *text, const struct told *told)
         text_add(text, " by now");
         add_site(text, told);
     }
+    add_hindsight(text, told);
     text_add(text, "\n");
+}
+
+static void add_accept_queue(struct text *text, const struct told *told)
+{
+    const struct leak *listener = &told->record->leak;
+    const struct queue *queue = &told->record->queue;
+    text_add(text, "accept queue of ");
+    text_add_endpoint(text, &listener->local);
+    text_add(text, " (fd ");
+    text_add_uint(text, (uint64_t)listener->fd);
+    text_add(text, "): ");
+    add_count(text, queue->waiting, "connection has waited ", "connections have waited up to ");
+    text_add_duration(text, queue->age_ms);
+    text_add(text, " for an accept, ");
+    if (queue->hung_up > 0)
+        text_add_uint(text, queue->hung_up);
+    text_add(text, queue->hung_up > 0 ? " of them already hung up" : "none of them hung up");
+    text_add(text, queue->waiting > queue->backlog ? "; the queue is full\n" : "\n");
+    add_trace(text, "    listen called at:", &told->opened);
 }
 
 static void add_if_any(struct text *text, uint32_t number, const char *what)
@@ -402,18 +443,38 @@ static void add_summary(struct text *text, const struct told *told)
     add_count(text, totals->leaked, "socket leaked at ", "sockets leaked at ");
     add_count(text, totals->sites, "call site (", "call sites (");
     text_add_uint(text, totals->growing);
-    text_add(text, " growing), ");
+    text_add(text, " growing");
+    add_if_any(text, totals->flat,
+               totals->flat == 1 ? " flat: often a pool" : " flat: often pools");
+    text_add(text, "), ");
     text_add_uint(text, totals->reaped);
     text_add(text, " reaped, ");
     text_add_uint(text, totals->suppressed);
     text_add(text, " suppressed");
     add_if_any(text, totals->late, " closed late");
+    if (totals->grace_ms) {
+        text_add(text, " (");
+        add_right_grace(text, totals->grace_ms);
+        text_add(text, ")");
+    }
     add_if_any(text, totals->held, " held now");
     add_if_any(text, totals->lost, totals->lost == 1 ? " report lost" : " reports lost");
     add_if_any(text, totals->stackless, " without a stack (too many call sites)");
     text_add(text, "\n");
     for (int i = 0; i < told->suppression_count; i++)
         add_suppression(text, &told->suppressions[i], told->symbolized);
+}
+
+static void add_limit_met(struct text *text, const struct told *told)
+{
+    prose_limit_met(text, told->record);
+    add_trace(text, "    called at:", &told->asked);
+}
+
+static void add_given_back(struct text *text, const struct told *told)
+{
+    prose_given_back(text, told->record);
+    add_trace(text, "    called at:", &told->asked);
 }
 
 void prose_add(struct text *text, const struct told *told)
@@ -424,7 +485,10 @@ void prose_add(struct text *text, const struct told *told)
         [RECORD_RESCUE] = add_rescue,
         [RECORD_BIND_CONFLICT] = add_conflict,
         [RECORD_LATE_CLOSE] = add_late_close,
+        [RECORD_ACCEPT_QUEUE] = add_accept_queue,
         [RECORD_SUMMARY] = add_summary,
+        [RECORD_DESCRIPTORS] = add_limit_met,
+        [RECORD_GIVEN_BACK] = add_given_back,
     };
     prose_begin(text, told->comm, told->pid);
     adders[told->record->type](text, told);

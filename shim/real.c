@@ -61,6 +61,20 @@ static void *find(const char *name)
     return dlsym ? dlsym(RTLD_NEXT, name) : NULL;
 }
 
+/* aarch64 has no poll, and ppoll writes what is left of the time. */
+static long raw_ppoll(long fds, long n, const struct timespec *timeout, long mask)
+{
+    struct timespec left = timeout ? *timeout : (struct timespec){0};
+    return raw5(SYS_ppoll, fds, n, timeout ? (long)&left : 0, mask, 8);
+}
+
+static long raw_poll(long fds, long n, int timeout_ms)
+{
+    const struct timespec timeout = {.tv_sec = timeout_ms / 1000,
+                                     .tv_nsec = (long)(timeout_ms % 1000) * 1000000};
+    return raw_ppoll(fds, n, timeout_ms < 0 ? NULL : &timeout, 0);
+}
+
 static long late_fclose(FILE *stream)
 {
     int (*const libcs)(FILE *) = (int (*)(FILE *))find("fclose");

@@ -212,6 +212,17 @@ int reap_bury(int fd, uint64_t cookie, enum reap_as as)
     return error;
 }
 
+int reap_drop(int fd, uint64_t cookie)
+{
+    if (!await_steady(fd))
+        return EAGAIN;
+    if (kernel_cookie(fd) != cookie)
+        return ESTALE;
+    forget_linger(fd);
+    raw1(SYS_close, fd);
+    return 0;
+}
+
 int reap_strays(void)
 {
     return atomic_load_explicit(&strays_count, memory_order_relaxed);

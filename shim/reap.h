@@ -19,6 +19,12 @@
 int reap_bury(int fd, uint64_t cookie, enum reap_as as);
 
 /*
+ * The same without a tombstone, for which there may be no descriptor left: the number is free. Only
+ * for a program that has run out of them.
+ */
+int reap_drop(int fd, uint64_t cookie);
+
+/*
  * What of ours had to stay where it was made, since a call of the program's was in the way: how
  * many, at most 8, and an attempt to close them. The watcher's.
  */

@@ -81,6 +81,7 @@ bool report_start(const struct options *options)
         return false;
     }
     rules = options;
+    sites_init(options->grace_ms);
     return true;
 }
 

@@ -16,6 +16,7 @@
 #include "raw.h"
 #include "signals.h"
 #include "slots.h"
+#include "tombs.h"
 
 /* As often as the watcher sweeps; a poll of a batch takes 30 us (design, fact 7). */
 enum { SCAN_MS = 200, BATCH = 512 };
@@ -113,6 +114,8 @@ static bool scan_batch(int first)
         return false;
     for (int i = 0; i < BATCH; i++) {
         any |= !(polled[i].revents & POLLNVAL);
+        if (slot_state(slot_word(slot_of(first + i))) == SLOT_BURIED)
+            tombs_check(first + i);
         if (polled[i].revents & (POLLRDHUP | POLLHUP | POLLERR))
             note(first + i);
     }

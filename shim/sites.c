@@ -3,6 +3,8 @@
 #include <stdatomic.h>
 
 #include "clock.h"
+#include "hindsight.h"
+#include "trend.h"
 
 enum { PENDING = 64, KINDS = 3, ALL = 2 * DEPOT_SITES + 1 };
 
@@ -14,17 +16,23 @@ struct tally {
 static struct site {
     struct tally tallies[KINDS]; /* leaks, reaps, late closes */
     uint32_t released;           /* of its leaks, by a reap or a close that nobody saw */
-    uint32_t most;               /* that it ever held */
-    uint32_t first_cs;           /* when the first leaked */
-    uint32_t risen_cs;           /* when most rose last */
     uint32_t asked;              /* when it was told on request last, counted by asking */
+    uint64_t first_ms;           /* when the first leaked */
+    struct trend_past past;
 } sites[ALL];
 static uint32_t asking;
+static uint32_t grace_ms;
+
+void sites_init(uint32_t option_grace_ms)
+{
+    grace_ms = option_grace_ms;
+}
 
 /* Closed by the program after all, as leaks and as tombstones: counted by whoever closes. */
 static struct {
     _Atomic uint32_t leaks;
     _Atomic uint32_t tombstones;
+    _Atomic uint32_t slowest_ms; /* the longest that one took, from the FIN on */
 } late[ALL];
 
 static uint32_t late_leaks(site_t site)
@@ -37,10 +45,30 @@ static uint32_t late_closes(site_t site)
     return late_leaks(site) + atomic_load_explicit(&late[site].tombstones, memory_order_relaxed);
 }
 
-void sites_late(site_t site, bool reaped)
+/* Relaxed, as all of late is: a maximum is right in any order. */
+static void note_slowest(_Atomic uint32_t *slowest_ms, uint32_t gone_ms)
 {
+    uint32_t before = atomic_load_explicit(slowest_ms, memory_order_relaxed);
+    while (before < gone_ms &&
+           !atomic_compare_exchange_weak_explicit(slowest_ms, &before, gone_ms,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
+    }
+}
+
+void sites_late(site_t site, bool reaped, uint32_t gone_ms)
+{
+    note_slowest(&late[site].slowest_ms, gone_ms);
     atomic_fetch_add_explicit(reaped ? &late[site].tombstones : &late[site].leaks, 1,
                               memory_order_relaxed);
+}
+
+/* A rescue buries before grace is over: what is closed then says nothing of grace. */
+static uint32_t right_grace_ms(site_t site)
+{
+    const uint32_t right_ms =
+        hindsight_grace_ms(sites[site].tallies[0].count, late_closes(site),
+                           atomic_load_explicit(&late[site].slowest_ms, memory_order_relaxed));
+    return right_ms > grace_ms ? right_ms : 0;
 }
 
 static uint32_t held(site_t site)
@@ -48,6 +76,18 @@ static uint32_t held(site_t site)
     const uint32_t gone = sites[site].released + late_leaks(site);
     const uint32_t leaked = sites[site].tallies[0].count;
     return leaked > gone ? leaked - gone : 0;
+}
+
+/* Milliseconds since its first leak. */
+static uint64_t age_of(const struct site *site)
+{
+    const uint64_t now = clock_ms();
+    return now > site->first_ms ? now - site->first_ms : 0;
+}
+
+static enum trend trend_now(site_t which)
+{
+    return trend_of(&sites[which].past, held(which), age_of(&sites[which]));
 }
 
 /* Those of which there is anything to tell; the others have never been touched. */
@@ -92,7 +132,10 @@ static struct tally *tally_of(const struct record *record)
         return &site->tallies[1];
     case RECORD_LATE_CLOSE:
         return &site->tallies[2];
+    case RECORD_ACCEPT_QUEUE:
     case RECORD_SUMMARY:
+    case RECORD_DESCRIPTORS:
+    case RECORD_GIVEN_BACK:
         break;
     }
     return NULL;
@@ -101,18 +144,14 @@ static struct tally *tally_of(const struct record *record)
 static void note_leaks(site_t which, uint32_t fresh)
 {
     struct site *site = &sites[which];
-    const uint32_t now_cs = clock_cs(clock_ms());
     if (fresh == 0)
         return;
     if (site->tallies[0].count == 0) {
-        site->first_cs = now_cs;
+        site->first_ms = clock_ms();
         used[used_count++] = which;
     }
     site->tallies[0].count += fresh;
-    if (held(which) > site->most) {
-        site->most = held(which);
-        site->risen_cs = now_cs;
-    }
+    trend_note(&site->past, held(which), age_of(site));
 }
 
 static void note(const struct record *record)
@@ -130,13 +169,21 @@ static void note(const struct record *record)
 static void describe(struct told *told)
 {
     const struct record *record = told->record;
-    const struct site *site = &sites[record->leak.opened_at];
+    const site_t which = record->leak.opened_at;
+    const struct site *site = &sites[which];
     const struct tally *tally = tally_of(record);
-    told->site = depot_hash(record->leak.opened_at);
+    told->site = depot_hash(which);
     /* Of a site that has only what a pattern suppresses nothing was counted. */
-    told->site_age_ms = site->tallies[0].count ? clock_age_ms(site->first_cs, clock_ms()) : 0;
+    const uint64_t age_ms = site->tallies[0].count ? age_of(site) : 0;
+    told->site_age_ms = age_ms < UINT32_MAX ? (uint32_t)age_ms : UINT32_MAX;
     told->count = tally ? tally->count : 0;
     told->since = tally ? tally->told : 0;
+    if (record->type == RECORD_LEAK)
+        told->trend = trend_now(which);
+    if (record->type == RECORD_LATE_CLOSE) {
+        told->leaks = site->tallies[0].count;
+        told->grace_ms = right_grace_ms(which);
+    }
 }
 
 /* The latest of each site is kept; when there are more sites than places, its number is all. */
@@ -223,19 +270,8 @@ bool sites_asked(struct told *told)
     describe(told);
     told->since = 0;
     told->held = held(told->record->leak.opened_at);
+    told->grace_ms = right_grace_ms(told->record->leak.opened_at);
     return true;
-}
-
-/*
- * A site grows while what it holds is the most that it ever held, and was not held all at once: a
- * pool is full when it is first seen.
- */
-static bool is_growing(site_t which)
-{
-    enum { AT_ONCE_CS = 100 };
-    const struct site *site = &sites[which];
-    return held(which) > 1 && held(which) == site->most &&
-           site->risen_cs - site->first_cs > AT_ONCE_CS;
 }
 
 void sites_sum(struct totals *totals)
@@ -243,7 +279,12 @@ void sites_sum(struct totals *totals)
     totals->sites = (uint32_t)used_count;
     totals->lost += dropped;
     for (int i = 0; i < used_count; i++) {
-        totals->growing += is_growing(used[i]);
+        const enum trend trend = trend_now(used[i]);
+        const uint32_t right_ms = right_grace_ms(used[i]);
+        totals->growing += trend == TREND_GROWING;
+        totals->flat += trend == TREND_FLAT;
+        if (right_ms > totals->grace_ms)
+            totals->grace_ms = right_ms;
         totals->held += held(used[i]);
         totals->late += late_closes(used[i]);
     }
@@ -255,6 +296,7 @@ void sites_adopt(void)
         sites[used[i]] = (struct site){0};
         atomic_store(&late[used[i]].leaks, 0);
         atomic_store(&late[used[i]].tombstones, 0);
+        atomic_store(&late[used[i]].slowest_ms, 0);
     }
     used_count = 0;
     pending_count = 0;

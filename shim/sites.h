@@ -8,10 +8,13 @@
 
 #include "told.h"
 
+/* Called by the constructor: what grace is, so that no shorter one is said to be right. */
+void sites_init(uint32_t grace_ms);
+
 /*
  * Counts a leak, a reap or a late close for its site and fills in told what is known of that: site,
- * count, since, site_age_ms. Returns whether it gets a line. Other records are not of a site and
- * only ask for the line.
+ * count, since, site_age_ms; trend of a leak, leaks and grace_ms of a late close. Returns whether
+ * it gets a line. Other records are not of a site and only ask for the line.
  */
 bool sites_count(struct told *told, enum format format);
 
@@ -23,22 +26,22 @@ bool sites_owe(void);
 void sites_finish(void);
 
 /*
- * The program has closed a leak of the site that was told, or the tombstone of one. Any thread, any
- * signal handler.
+ * The program has closed a leak of the site that was told, or the tombstone of one, so long after
+ * the FIN. Any thread, any signal handler.
  */
-void sites_late(site_t site, bool reaped);
+void sites_late(site_t site, bool reaped, uint32_t gone_ms);
 
 /* A leak of the site is none any more: its number means something else. */
 void sites_released(site_t site);
 
 /*
- * Fills in told for a leak that was asked for, with held. False when its site was told since
- * sites_ask.
+ * Fills in told for a leak that was asked for, with held, trend and grace_ms. False when its site
+ * was told since sites_ask.
  */
 void sites_ask(void);
 bool sites_asked(struct told *told);
 
-/* Fills in sites, growing, held and late, and adds to lost. */
+/* Fills in sites, growing, flat, held, late and grace_ms, and adds to lost. */
 void sites_sum(struct totals *totals);
 
 /* For a forked child that adopts. */

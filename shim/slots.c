@@ -212,26 +212,60 @@ bool slot_connect(struct slot *slot, site_t opened_at)
         if (slot_state(word) != SLOT_MADE)
             return false;
         forget(slot, opened_at);
-        if (swap(slot, &word, SLOT_LIVE | (uint32_t)HOW_CONNECT << SLOT_HOW_SHIFT))
+        const uint32_t bound = word & SLOT_BOUND;
+        if (swap(slot, &word, SLOT_LIVE | (uint32_t)HOW_CONNECT << SLOT_HOW_SHIFT | bound))
             return true;
     }
 }
 
-void slot_flag(struct slot *slot, uint32_t flag)
+bool slot_listen(struct slot *slot, site_t opened_at, uint32_t now_cs)
 {
     uint32_t word = slot_word(slot);
-    while (slot_state(word) != SLOT_FREE && slot_state(word) != SLOT_MADE && !(word & flag) &&
-           !swap(slot, &word, word | flag)) {
+    for (;;) {
+        if (slot_unclaimed(word) == SLOT_MADE && (word & SLOT_LISTENS))
+            return true;
+        if (slot_state(word) != SLOT_MADE)
+            return false;
+        forget(slot, opened_at);
+        atomic_store_explicit(&slot->gone_cs, 0, memory_order_relaxed);
+        atomic_store_explicit(&slot->due_cs, now_cs, memory_order_relaxed);
+        if (swap(slot, &word, word | SLOT_LISTENS))
+            return true;
     }
+}
+
+void slot_flag(struct slot *slot, uint32_t flags)
+{
+    uint32_t word = slot_word(slot);
+    while (slot_state(word) != SLOT_FREE && (word & flags) != flags &&
+           !swap(slot, &word, word | flags)) {
+    }
+}
+
+void slot_unflag(struct slot *slot, uint32_t flags)
+{
+    uint32_t word = slot_word(slot);
+    while ((word & flags) && !swap(slot, &word, word & ~flags)) {
+    }
+}
+
+static bool claim(struct slot *slot, enum slot_state from)
+{
+    uint32_t word = slot_word(slot);
+    while (slot_state(word) == from)
+        if (swap(slot, &word, (word & ~(uint32_t)SLOT_STATE) | SLOT_CLAIMED))
+            return true;
+    return false;
 }
 
 bool slot_claim(struct slot *slot)
 {
-    uint32_t word = slot_word(slot);
-    while (slot_state(word) == SLOT_LIVE)
-        if (swap(slot, &word, (word & ~(uint32_t)SLOT_STATE) | SLOT_CLAIMED))
-            return true;
-    return false;
+    return claim(slot, SLOT_LIVE);
+}
+
+bool slot_claim_buried(struct slot *slot)
+{
+    return claim(slot, SLOT_BURIED);
 }
 
 bool slot_claim_patiently(struct slot *slot)
@@ -243,6 +277,15 @@ bool slot_claim_patiently(struct slot *slot)
         await_release(slot, word);
     }
     return true;
+}
+
+bool slot_claim_listener(struct slot *slot)
+{
+    uint32_t word = slot_word(slot);
+    while (slot_state(word) == SLOT_MADE && (word & SLOT_LISTENS))
+        if (swap(slot, &word, (word & ~(uint32_t)SLOT_STATE) | SLOT_CLAIMED))
+            return true;
+    return false;
 }
 
 struct slot *slot_guard(int fd)
@@ -284,9 +327,14 @@ void slots_adopt(void)
     for (int fd = slots_next(0); fd >= 0; fd = slots_next(fd + 1)) {
         struct slot *slot = slot_of(fd);
         const uint32_t word = slot_word(slot);
-        const uint32_t live = SLOT_LIVE | how | SLOT_COPIED | (word & (SLOT_EOF_READ | SLOT_FIN));
-        if (slot_state(word) == SLOT_MADE)
+        const uint32_t dialed = slot_was_dialed(word) ? SLOT_DIALED : 0;
+        const uint32_t live = SLOT_LIVE | how | SLOT_COPIED | dialed |
+                              (word & (SLOT_EOF_READ | SLOT_FIN | SLOT_LASTING));
+        if (slot_unclaimed(word) == SLOT_MADE) {
+            const uint32_t keep = word & ~(uint32_t)(SLOT_STATE | SLOT_AWAITED);
+            atomic_store_explicit(&slot->word, keep | SLOT_MADE, memory_order_release);
             continue;
+        }
         atomic_store_explicit(&slot->cookie, 0, memory_order_relaxed);
         /* Its parent's tombstones are nothing that this process would have to tell of. */
         atomic_store_explicit(&slot->word,

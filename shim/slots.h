@@ -4,10 +4,11 @@
  * A slot's word holds its state, which is moved by compare-and-swap only:
  *
  *     FREE     the number is nothing of ours
- *     MADE     a TCP socket without a connection: the watcher passes by
+ *     MADE     a TCP socket without a connection: the watcher passes by, unless it listens
  *     LIVE     a connection, within the watcher's reach
- *     CLAIMED  a watcher or a rescuer is looking at it, for a few system calls that do not block
- *     BURIED   a tombstone of ours lies on the number
+ *     CLAIMED  a watcher or a rescuer is looking at it, for a few system calls that do not block;
+ *              a listener, which only the watcher looks at, goes back to MADE
+ *     BURIED   a tombstone of ours lies on the number; CLAIMED and FREE when it is given back
  *
  *          slot_publish       slot_connect          slot_claim
  *     FREE -----------> MADE -------------> LIVE <--------------> CLAIMED
@@ -71,8 +72,15 @@ enum {
     SLOT_QUIET = 1 << 11,   /* nobody is told: a pattern suppresses it, or a parent buried it */
     SLOT_FIN = 1 << 12,     /* it was seen in CLOSE_WAIT */
     SLOT_WRITTEN = 1 << 13, /* a tombstone: the program has written to it, and knows */
+    SLOT_LISTENS = 1 << 14, /* in MADE: a listening socket, whose accept queue is looked at */
+    SLOT_OVER = 1 << 15,    /* it was seen in CLOSE; gone_cs says since when */
     SLOT_KEPT_SHIFT = 16,   /* the settings of its own that a probe replaced (probe.h); 0: none */
     SLOT_KEPT = 255 << SLOT_KEPT_SHIFT,
+    SLOT_DIALED = 1 << 24, /* it was connected by a process that this one was forked from */
+    SLOT_BOUND = 1 << 25,  /* with the option reuseaddr: to a port of the program's choice */
+    SLOT_LENT = 1 << 26,   /* it has SO_REUSEADDR of us, and not of the program (reuse.h) */
+    /* What a copy has as well, and what is true whatever became of a call. */
+    SLOT_LASTING = SLOT_DIALED | SLOT_BOUND | SLOT_LENT,
 };
 
 /*
@@ -81,6 +89,13 @@ enum {
  * eof_cs and the sites are written by hooks; cookie, opened_cs, gone_cs, unread_bytes and due_cs by
  * who holds the claim, when the watcher first sees the slot: a hook does not ask for the time.
  * Times are clock_cs().
+ *
+ * Of a listener (SLOT_LISTENS) opened_at is where listen was called; gone_cs since when nobody has
+ * accepted and the queue was never seen empty, where accept stores 0; opened_cs when the queue was
+ * told last, 0 for never; and due_cs when to look again.
+ *
+ * Of a tombstone due_cs is when it was buried, and eof_cs the low half of the cookie that it has
+ * itself (tombs.c); cookie is that of the socket that lay there.
  */
 struct slot {
     _Atomic uint32_t word;
@@ -101,9 +116,23 @@ static inline enum slot_state slot_state(uint32_t word)
     return (enum slot_state)(word & SLOT_STATE);
 }
 
+/* The same, as it is again when a claim is released and nothing was changed. */
+static inline enum slot_state slot_unclaimed(uint32_t word)
+{
+    if (slot_state(word) != SLOT_CLAIMED)
+        return slot_state(word);
+    return word & SLOT_LISTENS ? SLOT_MADE : SLOT_LIVE;
+}
+
 static inline enum how slot_how(uint32_t word)
 {
     return (enum how)((word & SLOT_HOW) >> SLOT_HOW_SHIFT);
+}
+
+/* Whether it was connected, and not accepted, as far as is known. */
+static inline bool slot_was_dialed(uint32_t word)
+{
+    return slot_how(word) == HOW_CONNECT || (word & SLOT_DIALED);
 }
 
 /* The slot of fd, NULL where there never was one. */
@@ -143,8 +172,15 @@ void slot_found(int fd);
 /* MADE to LIVE: a connect that succeeded. False from elsewhere. */
 bool slot_connect(struct slot *slot, site_t opened_at);
 
-/* Sets a flag, if the slot is LIVE, CLAIMED or BURIED. */
-void slot_flag(struct slot *slot, uint32_t flag);
+/*
+ * Of a slot that is MADE: its socket listens, since now at the latest, and somebody must be
+ * watching. Nothing is changed when that was known. False from elsewhere.
+ */
+bool slot_listen(struct slot *slot, site_t opened_at, uint32_t now_cs);
+
+/* Sets flags, if the slot is not FREE; clears them. */
+void slot_flag(struct slot *slot, uint32_t flags);
+void slot_unflag(struct slot *slot, uint32_t flags);
 
 /*
  * LIVE to CLAIMED; false when it was not LIVE. The caller has all signals blocked. Release with
@@ -152,7 +188,11 @@ void slot_flag(struct slot *slot, uint32_t flag);
  */
 bool slot_claim(struct slot *slot);
 bool slot_claim_patiently(struct slot *slot); /* waits while another has it */
+bool slot_claim_buried(struct slot *slot);    /* BURIED to CLAIMED, to give its number back */
 void slot_release(struct slot *slot, enum slot_state next, uint32_t flags);
+
+/* MADE to CLAIMED, of a listener; for the rest as slot_claim. */
+bool slot_claim_listener(struct slot *slot);
 
 /*
  * FREE to CLAIMED, for a number that is ours for a moment: calls of the program's that would close

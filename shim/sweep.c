@@ -9,8 +9,10 @@
 
 #include "clock.h"
 #include "freeze.h"
+#include "kernel.h"
 #include "look.h"
 #include "probe.h"
+#include "queue_look.h"
 #include "raw.h"
 #include "reap.h"
 #include "report.h"
@@ -18,6 +20,7 @@
 #include "sites.h"
 #include "slots.h"
 #include "telling.h"
+#include "tombs.h"
 
 /*
  * A batch is claimed while it is polled: 128 descriptors are 7 us (design, fact 7), the longest
@@ -54,17 +57,45 @@ static void set_due(struct slot *slot, uint32_t ms)
     atomic_store_explicit(&slot->due_cs, clock_cs(clock_ms() + ms + 9), memory_order_relaxed);
 }
 
-/* Where no hook tells of a close, the program is stopped for as long as it takes. */
+/* Where no hook tells of a close, the program is stopped for what changes anything. 0, or an errno.
+ */
+static int stop(void)
+{
+    return scan_is_on() ? freeze_begin() : 0;
+}
+
+static void go_on(void)
+{
+    if (scan_is_on())
+        freeze_end();
+}
+
 static int bury(int fd, const struct look *look)
 {
-    if (!scan_is_on())
-        return reap_bury(fd, look->leak.cookie, look->ruling.reap);
-    const int frozen = freeze_begin();
-    if (frozen != 0)
-        return frozen;
+    const int stopped = stop();
+    if (stopped != 0)
+        return stopped;
     const int error = reap_bury(fd, look->leak.cookie, look->ruling.reap);
-    freeze_end();
+    go_on();
     return error;
+}
+
+static void begin_probe(int fd, struct slot *slot, uint64_t cookie)
+{
+    if ((slot_word(slot) & SLOT_KEPT) || stop() != 0)
+        return;
+    if (kernel_cookie(fd) == cookie)
+        probe_begin(fd, slot);
+    go_on();
+}
+
+static void end_probe(int fd, struct slot *slot, uint64_t cookie)
+{
+    if (!(slot_word(slot) & SLOT_KEPT) || stop() != 0)
+        return;
+    if (kernel_cookie(fd) == cookie)
+        probe_end(fd, slot);
+    go_on();
 }
 
 /* What is told again is what was not told before: a failed reap is tried again and told once. */
@@ -84,9 +115,11 @@ static void settle(int fd, struct slot *slot, struct look *look)
     const bool spared = report_spares(&look->leak);
     const bool reap = look->ruling.reap && !spared;
     if (look->ruling.probe && !spared)
-        probe_begin(fd, slot);
+        begin_probe(fd, slot, look->leak.cookie);
     const int error = reap ? bury(fd, look) : 0;
     const bool buried = reap && error == 0;
+    if (buried)
+        tombs_note(fd, slot);
     if (error == EAGAIN)
         set_due(slot, SWEEP_MS);
     slot_release(slot, buried ? SLOT_BURIED : SLOT_LIVE, SLOT_TOLD);
@@ -118,7 +151,7 @@ static void attend(int fd, struct slot *slot)
     }
     set_due(slot, again_ms(&look.ruling));
     if (!look.ruling.probe)
-        probe_end(fd, slot);
+        end_probe(fd, slot, look.leak.cookie);
     if (look.ruling.verdict == VERDICT_LEAKED || look.ruling.verdict == VERDICT_DEAD)
         settle(fd, slot, &look);
     else if (look.leak.state == TCP_CLOSE && look.ruling.verdict == VERDICT_HEALTHY)
@@ -168,6 +201,18 @@ static void shorten(uint32_t *pause_ms, uint32_t ms)
         *pause_ms = ms;
 }
 
+/* As for a socket whose peer is gone: nothing stays claimed while a report is written. */
+static uint32_t attend_listener(int fd, struct slot *slot, struct batch *batch)
+{
+    if (until(atomic_load_explicit(&slot->due_cs, memory_order_relaxed), clock_ms()) == 0) {
+        poll_batch(batch);
+        queue_look(fd, slot, rules);
+    }
+    const uint32_t due_cs = atomic_load_explicit(&slot->due_cs, memory_order_relaxed);
+    const uint32_t left_ms = until(due_cs, clock_ms());
+    return left_ms ? left_ms : 1;
+}
+
 uint32_t sweep(const struct options *options, bool (*leaving)(void))
 {
     rules = options;
@@ -179,6 +224,8 @@ uint32_t sweep(const struct options *options, bool (*leaving)(void))
         const uint32_t word = slot_word(slot);
         if (slot_state(word) == SLOT_CLAIMED)
             shorten(&pause_ms, SWEEP_MS);
+        if (slot_state(word) == SLOT_MADE && (word & SLOT_LISTENS))
+            shorten(&pause_ms, attend_listener(fd, slot, &batch));
         if (slot_state(word) != SLOT_LIVE)
             continue;
         if (!(word & SLOT_GONE)) {

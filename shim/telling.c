@@ -14,14 +14,43 @@ struct telling {
     struct told told;
 };
 
+/* Now: what the hook saw may have been closed since, and then there is nobody, or only its rest. */
+static struct holder holder_now(const struct record *record)
+{
+    const struct holder now = diag_holder(&record->wanted, &record->to);
+    const bool gone = now.kind == HOLDER_UNKNOWN || now.kind == HOLDER_CLOSING;
+    return gone && record->holder.kind != HOLDER_UNKNOWN ? record->holder : now;
+}
+
+/* Who is in the way, besides the leaks if there are any. */
+static void find_holder(struct record *record)
+{
+    const uint64_t cookie = record->leak.cookie;
+    if (record->type == RECORD_RESCUE || record->leaks == 0)
+        record->holder = holder_now(record);
+    else if (record->holder.kind != HOLDER_SELF)
+        diag_sharer(record->inode, &record->holder);
+    if (cookie && record->holder.cookie == cookie)
+        record->holder.same = true;
+}
+
+/* Why a connection cannot be made is known only where another one is found. */
+static bool is_riddle(const struct record *record)
+{
+    return record->type == RECORD_BIND_CONFLICT && record->to.family && record->leaks == 0 &&
+           record->holder.kind == HOLDER_UNKNOWN;
+}
+
 /* Asks what only the kernel knows by now, and tells: both need descriptors. */
 static void run_tell(void *with)
 {
     struct telling *telling = with;
     struct record *record = &telling->record;
     const struct leak *leak = &record->leak;
-    if (record->type == RECORD_BIND_CONFLICT && record->leaks == 0)
-        record->holder = diag_holder(&record->wanted);
+    if (record->type == RECORD_BIND_CONFLICT || (record->type == RECORD_RESCUE && record->error))
+        find_holder(record);
+    if (is_riddle(record))
+        return;
     if (record->type == RECORD_REAP && record->error == 0)
         record->fate = record->why == WHY_DEAD
                            ? FATE_GONE
@@ -29,11 +58,14 @@ static void run_tell(void *with)
     report_tell(&telling->told);
 }
 
-static void tell(const struct record *record)
+/* False when it got no line. */
+static bool tell(const struct record *record)
 {
     struct telling telling = {.record = *record};
-    if (report_count(&telling.record, &telling.told))
-        thread_apart(run_tell, &telling);
+    if (!report_count(&telling.record, &telling.told))
+        return false;
+    thread_apart(run_tell, &telling);
+    return true;
 }
 
 static void note_copies(struct leak *leak)
@@ -66,17 +98,51 @@ void telling_reap(const struct look *look, int error, bool held)
     });
 }
 
+bool telling_queue(const struct leak *listener, const struct queue *queue)
+{
+    return tell(&(struct record){.type = RECORD_ACCEPT_QUEUE, .leak = *listener, .queue = *queue});
+}
+
 static void run_report_tell(void *told)
 {
     report_tell(told);
 }
 
-void telling_posted(bool (*leaving)(void))
+/* The first that is found of each site, as it is now; none that is in use again. */
+static void tell_each_held(const struct options *options, bool (*leaving)(void))
+{
+    sites_ask();
+    for (int fd = slots_next(0); fd >= 0 && !leaving(); fd = slots_next(fd + 1)) {
+        struct slot *slot = slot_of(fd);
+        struct look look = {0};
+        struct told told;
+        if ((slot_word(slot) & (SLOT_TOLD | SLOT_QUIET)) != SLOT_TOLD || !slot_claim(slot))
+            continue;
+        const bool leaks = look_at(fd, slot, options, &look) && look.ruling.class != CLASS_NONE;
+        slot_release(slot, SLOT_LIVE, 0);
+        if (!leaks)
+            continue;
+        const struct record record = {.type = RECORD_LEAK, .leaks = 1, .leak = look.leak};
+        if (report_held(&record, &told))
+            thread_apart(run_report_tell, &told);
+    }
+}
+
+static bool met_limit(const struct record *record)
+{
+    return record->type == RECORD_DESCRIPTORS ||
+           (record->type == RECORD_GIVEN_BACK && record->limits.call != LIMITED_NONE);
+}
+
+void telling_posted(const struct options *options, bool (*leaving)(void))
 {
     struct record record;
     struct told told;
-    while (!leaving() && record_take(&record))
+    while (!leaving() && record_take(&record)) {
         tell(&record);
+        if (met_limit(&record))
+            tell_each_held(options, leaving);
+    }
     while (!leaving() && report_pending(&record, &told))
         thread_apart(run_report_tell, &told);
 }
@@ -93,23 +159,9 @@ static void run_last_summary(void *unused)
     report_summary_if_any();
 }
 
-/* The first that is found of each site, as it is now; none that is in use again. */
 void telling_held(const struct options *options, bool (*leaving)(void))
 {
-    sites_ask();
-    for (int fd = slots_next(0); fd >= 0 && !leaving(); fd = slots_next(fd + 1)) {
-        struct slot *slot = slot_of(fd);
-        struct record record = {.type = RECORD_LEAK, .leaks = 1};
-        struct look look = {0};
-        struct told told;
-        if ((slot_word(slot) & (SLOT_TOLD | SLOT_QUIET)) != SLOT_TOLD || !slot_claim(slot))
-            continue;
-        const bool leaks = look_at(fd, slot, options, &look) && look.ruling.class != CLASS_NONE;
-        slot_release(slot, SLOT_LIVE, 0);
-        record.leak = look.leak;
-        if (leaks && report_held(&record, &told))
-            thread_apart(run_report_tell, &told);
-    }
+    tell_each_held(options, leaving);
     thread_apart(run_summary, NULL);
 }
 

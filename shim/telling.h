@@ -14,8 +14,11 @@
 void telling_leak(struct leak *leak, bool copied);
 void telling_reap(const struct look *look, int error, bool held);
 
+/* The accept queue of a listener (fd, local, opened_at). False when it got no line. */
+bool telling_queue(const struct leak *listener, const struct queue *queue);
+
 /* What hooks have posted, and what got no line before. Stops when leaving says so. */
-void telling_posted(bool (*leaving)(void));
+void telling_posted(const struct options *options, bool (*leaving)(void));
 
 /* The first leak that is found of each site, as it is now, and the summary. As telling_posted. */
 void telling_held(const struct options *options, bool (*leaving)(void));

@@ -68,6 +68,19 @@ void text_add_duration(struct text *text, uint64_t ms)
     }
 }
 
+void text_add_grace(struct text *text, uint64_t ms)
+{
+    static const struct {
+        uint64_t ms;
+        const char *name;
+    } units[] = {{3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
+    size_t i = 0;
+    while (ms % units[i].ms != 0)
+        i++;
+    text_add_uint(text, ms / units[i].ms);
+    text_add(text, units[i].name);
+}
+
 void text_add_hex(struct text *text, uint64_t number)
 {
     char digits[16];

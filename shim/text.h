@@ -30,6 +30,9 @@ void text_add_hex(struct text *text, uint64_t number); /* without 0x, in lower c
 /* "0.4 s", "5.0 s", "59.9 s", "3m10s", "2h05m", "4d07h". */
 void text_add_duration(struct text *text, uint64_t ms);
 
+/* As the option grace reads it: "400ms", "90s", "4m", "2h". */
+void text_add_grace(struct text *text, uint64_t ms);
+
 /* "127.0.0.1:7070", "[::1]:7070", "[fe80::1%2]:7070" (RFC 5952); "?" for an unknown one. */
 void text_add_endpoint(struct text *text, const struct endpoint *end);
 

@@ -10,6 +10,7 @@
 
 #include "options.h"
 #include "record.h"
+#include "trend.h"
 
 struct suppression; /* suppress.h */
 
@@ -34,10 +35,12 @@ struct totals {
     uint32_t leaked;
     uint32_t sites;
     uint32_t growing;
+    uint32_t flat;
     uint32_t held;
     uint32_t reaped;
     uint32_t suppressed;
     uint32_t late;      /* closed by the program after they were reported */
+    uint32_t grace_ms;  /* that would have been right for sites that are mostly closed late; or 0 */
     uint32_t lost;      /* records that could not be written, or did not fit */
     uint32_t stackless; /* stacks that found no room */
 };
@@ -58,6 +61,9 @@ struct told {
     struct trace last;
     struct trace asked; /* who called bind */
     uint32_t held;      /* by the site, when that was asked for; else 0 */
+    enum trend trend;   /* of the site, of a leak that is told */
+    uint32_t leaks;     /* of the site so far, of a late close */
+    uint32_t grace_ms;  /* that would have been right for the site (hindsight.h); 0: none */
     struct totals totals;
     bool symbolized; /* functions and lines were looked for */
     const struct suppression *suppressions;

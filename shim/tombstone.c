@@ -53,13 +53,13 @@ static void disconnect(long tomb, int family)
         struct sockaddr_in6 in6;
     } own = {.any.sa_family = (sa_family_t)family};
     socklen_t len = family == AF_INET6 ? sizeof(own.in6) : sizeof(own.in);
-    raw3(SYS_bind, tomb, (long)&own, len);
+    raw3(SYS_bind, tomb, (long)&own, (long)len);
     raw3(SYS_getsockname, tomb, (long)&own, (long)&len);
     if (family == AF_INET6)
         own.in6.sin6_addr = (struct in6_addr)IN6ADDR_LOOPBACK_INIT;
     else
         own.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    raw3(SYS_connect, tomb, (long)&own, len);
+    raw3(SYS_connect, tomb, (long)&own, (long)len);
     const struct sockaddr none = {.sa_family = AF_UNSPEC};
     raw3(SYS_connect, tomb, (long)&none, sizeof(none));
 }

@@ -17,6 +17,7 @@
 #include "probe.h"
 #include "raw.h"
 #include "record.h"
+#include "reuse.h"
 #include "signals.h"
 #include "sites.h"
 #include "slots.h"
@@ -78,6 +79,7 @@ void track_option(int fd, int level, int name)
     const enum slot_state state = state_of(fd);
     if ((state == SLOT_LIVE || state == SLOT_CLAIMED) && probe_changes(level, name) && on())
         probe_yield(fd);
+    reuse_yield(fd, level, name);
 }
 
 struct departure track_leave(int fd)
@@ -124,8 +126,8 @@ static void stay(struct departure left)
     struct slot *slot = slot_state(left.word) == SLOT_FREE ? NULL : slot_guard(left.fd);
     if (slot) {
         const bool known = left.cookie != 0 && (uint32_t)kernel_cookie(left.fd) == left.cookie;
-        const uint32_t keep =
-            known ? ~(uint32_t)(SLOT_STATE | SLOT_AWAITED) : SLOT_HOW | SLOT_COPIED;
+        const uint32_t keep = known ? ~(uint32_t)(SLOT_STATE | SLOT_AWAITED)
+                                    : SLOT_HOW | SLOT_COPIED | SLOT_LISTENS | SLOT_LASTING;
         atomic_store_explicit(&slot->cookie, known ? left.cookie : 0, memory_order_relaxed);
         slot_release(slot, slot_state(left.word), left.word & keep);
     }
@@ -155,14 +157,16 @@ static void post_late_close(struct departure left)
 {
     if ((left.word & SLOT_COPIED) && has_copy(left))
         return;
-    sites_late(left.opened_at, slot_state(left.word) == SLOT_BURIED);
+    const bool reaped = slot_state(left.word) == SLOT_BURIED;
+    const uint32_t gone_ms = clock_age_ms(left.gone_cs, clock_ms());
+    sites_late(left.opened_at, reaped, gone_ms);
     record_offer(&(struct record){
         .type = RECORD_LATE_CLOSE,
-        .reaped = slot_state(left.word) == SLOT_BURIED,
+        .reaped = reaped,
         .leak = {.fd = left.fd,
                  .cookie = left.cookie,
                  .how = slot_how(left.word),
-                 .gone_ms = clock_age_ms(left.gone_cs, clock_ms()),
+                 .gone_ms = gone_ms,
                  .opened_at = left.opened_at},
     });
 }
@@ -242,10 +246,13 @@ static bool is_tcp(int fd)
     return state_of(fd) != SLOT_FREE || kernel_is_tcp(fd);
 }
 
-void track_listen(int fd, int ret)
+bool track_listen(int fd, int ret, struct caller caller)
 {
-    if (ret == 0 && state_of(fd) == SLOT_FREE && on() && kernel_is_tcp(fd))
+    if (ret != 0 || !on() || !is_tcp(fd))
+        return false;
+    if (state_of(fd) == SLOT_FREE)
         slot_publish(fd, SLOT_MADE, HOW_INHERITED, 0);
+    return slot_listen(slot_of(fd), stack_site(caller), now_cs());
 }
 
 bool track_connect(int fd, const struct sockaddr *addr, int ret, struct caller caller)
@@ -260,15 +267,30 @@ bool track_connect(int fd, const struct sockaddr *addr, int ret, struct caller c
     return slot_state(slot_word(slot)) == SLOT_MADE && slot_connect(slot, stack_site(caller));
 }
 
+/* Somebody accepts: whatever waits in its queue does so anew. */
+static void note_accept(int listener)
+{
+    struct slot *slot = slot_of(listener);
+    if (slot && (slot_word(slot) & SLOT_LISTENS)) {
+        atomic_store_explicit(&slot->gone_cs, 0, memory_order_relaxed);
+        return;
+    }
+    if (slot_state(slot_word(slot)) == SLOT_FREE)
+        slot = kernel_is_tcp(listener) ? slot_publish(listener, SLOT_MADE, HOW_INHERITED, 0) : NULL;
+    if (slot)
+        slot_listen(slot, 0, now_cs());
+}
+
 bool track_accept(int listener, int fd, struct caller caller)
 {
     if (fd < 0 || !on())
         return false;
-    if (!is_tcp(listener)) {
+    /* A listener of MPTCP gives a socket of TCP for a peer that knows no better. */
+    if (state_of(listener) == SLOT_FREE && !kernel_is_tcp(fd)) {
         forget(fd);
         return false;
     }
-    track_listen(listener, 0);
+    note_accept(listener);
     return slot_publish(fd, SLOT_LIVE, HOW_ACCEPT, stack_site(caller));
 }
 
@@ -283,19 +305,19 @@ bool track_copy(int from, int fd)
     if (fd < 0 || from == fd || slot_state(word) == SLOT_FREE || slot_state(word) == SLOT_BURIED ||
         !on())
         return false;
-    const enum slot_state state = slot_state(word) == SLOT_MADE ? SLOT_MADE : SLOT_LIVE;
+    const enum slot_state state = slot_unclaimed(word);
     struct slot *copy = slot_publish(fd, state, slot_how(word), load_site(&original->opened_at));
-    if (!copy || state == SLOT_MADE)
+    if (!copy)
         return false;
+    slot_flag(copy, word & SLOT_LASTING);
+    if (state == SLOT_MADE)
+        return (word & SLOT_LISTENS) &&
+               slot_listen(copy, load_site(&original->opened_at), now_cs());
     atomic_store_explicit(&copy->eof_cs,
                           atomic_load_explicit(&original->eof_cs, memory_order_relaxed),
                           memory_order_relaxed);
     atomic_store_explicit(&copy->eof_at, load_site(&original->eof_at), memory_order_relaxed);
-    slot_flag(copy, SLOT_COPIED);
-    if (word & SLOT_EOF_READ)
-        slot_flag(copy, SLOT_EOF_READ);
-    if (word & SLOT_FIN)
-        slot_flag(copy, SLOT_FIN);
+    slot_flag(copy, SLOT_COPIED | (word & (SLOT_EOF_READ | SLOT_FIN)));
     slot_flag(original, SLOT_COPIED);
     return true;
 }
@@ -311,7 +333,7 @@ static bool find(int fd, enum how how, site_t opened_at)
     const bool connected = facts.state != TCP_LISTEN && facts.state != TCP_CLOSE;
     struct slot *slot = slot_publish(fd, connected ? SLOT_LIVE : SLOT_MADE, how, opened_at);
     if (!slot || !connected)
-        return false;
+        return facts.state == TCP_LISTEN && slot_listen(slot, opened_at, now_cs());
     slot_flag(slot, SLOT_COPIED); /* for all we know */
     return true;
 }

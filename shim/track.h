@@ -4,8 +4,8 @@
  *
  * All of them may be called by any thread and any signal handler, keep errno, and do nothing
  * where this process does not own the table (a vfork child; owner.h) or tracking is off. Those
- * that return bool return true when a connection came within the watcher's reach: somebody must
- * be watching from now on.
+ * that return bool return true when a connection or a listener came within the watcher's reach:
+ * somebody must be watching from now on.
  */
 #ifndef CLOSEWAIT_TRACK_H
 #define CLOSEWAIT_TRACK_H
@@ -20,7 +20,7 @@
 void track_start(bool last);
 
 void track_socket(int fd, int domain, int type, int protocol);
-void track_listen(int fd, int ret);
+bool track_listen(int fd, int ret, struct caller caller);
 bool track_connect(int fd, const struct sockaddr *addr, int ret, struct caller caller);
 bool track_accept(int listener, int fd, struct caller caller);
 bool track_copy(int from, int fd);

@@ -15,6 +15,7 @@
 #include "reap.h"
 #include "record.h"
 #include "report.h"
+#include "shortage.h"
 #include "signals.h"
 #include "sites.h"
 #include "sweep.h"
@@ -114,7 +115,8 @@ static void watch(void)
     while (!is_leaving()) {
         const uint32_t heard = atomic_load(&bell);
         atomic_store(&dozing, false);
-        telling_posted(is_leaving);
+        shortage_watch();
+        telling_posted(rules, is_leaving);
         reap_tidy();
         if (clock_ms() - answered_ms >= ANSWER_MS && atomic_exchange(&asked, false)) {
             answered_ms = clock_ms();
@@ -124,8 +126,10 @@ static void watch(void)
             !atomic_load_explicit(&finished, memory_order_relaxed))
             finish();
         const uint32_t pause_ms = sweep_or_doze();
+        const uint32_t check_ms = shortage_due_ms();
         if (!is_leaving())
-            sleep_on(&bell, heard, pause_ms);
+            sleep_on(&bell, heard,
+                     check_ms && (!pause_ms || check_ms < pause_ms) ? check_ms : pause_ms);
     }
     if (atomic_load(&retiring)) {
         probe_end_all();

@@ -11,14 +11,6 @@
 
 #include "support.h"
 
-static int meet(int listener, struct program *program, const char *said)
-{
-    program_must_say(program, said);
-    const int peer = accept(listener, NULL, NULL);
-    cr_assert_geq(peer, 0);
-    return peer;
-}
-
 /* A leaker that connects twice from one port; the test closes the first connection's peer. */
 static int connect_twice(struct program *program, const char *options, char *word, int family)
 {
@@ -28,8 +20,7 @@ static int connect_twice(struct program *program, const char *options, char *wor
     program_start(
         program, options,
         ARGS(built("tests/leaker"), step("from", free_port()), made, "wait", made, "wait"));
-    close(meet(listener, program, "did "));
-    program_must_say(program, made);
+    peer_hang_up(meet(listener, program, made));
     return listener;
 }
 
@@ -90,7 +81,7 @@ Test(bind, does_not_take_a_socket_with_unread_bytes)
                   ARGS(built("tests/leaker"), step("from", free_port()), made, "wait", made));
     const int peer = meet(listener, &program, made);
     cr_assert_eq(write(peer, "x", 1), 1);
-    close(peer);
+    peer_hang_up(peer);
     program_go_on(&program);
     cr_expect_eq(program_end(&program), 1);
     cr_expect_not_null(strstr(program.said, "bind: Address already in use"));
@@ -110,7 +101,7 @@ Test(bind, does_not_take_a_connection_that_is_open)
     program_go_on(&program);
     cr_expect_eq(program_end(&program), 1);
     cr_expect_not_null(strstr(program.reported, "this program itself holds the port, with a live "
-                                                "connection that is not leaked\n"),
+                                                "connection that is not leaked (fd 3)\n"),
                        "%s", program.reported);
     cr_expect_eq(times(program.reported, "another process"), 0);
     cr_expect_eq(times(program.reported, "summary"), 0);
@@ -131,15 +122,23 @@ static void want(struct program *program, in_port_t taken)
     close(listener);
 }
 
+/* "another process, 4711 (name), holds the port, with " what. */
+static void must_blame(const struct program *program, pid_t pid, const char *what)
+{
+    char sentence[128];
+    snprintf(sentence, sizeof(sentence), "another process, %d (", (int)pid);
+    cr_expect_not_null(strstr(program->reported, sentence), "%s", program->reported);
+    snprintf(sentence, sizeof(sentence), "), holds the port, with %s\n", what);
+    cr_expect_not_null(strstr(program->reported, sentence), "%s", program->reported);
+}
+
 Test(bind, names_a_listener_of_another_process)
 {
     in_port_t taken = 0;
     const int holder = peer_listen(AF_INET, &taken);
     struct program program;
     want(&program, taken);
-    cr_expect_not_null(
-        strstr(program.reported, "another process holds the port, with a listening socket\n"), "%s",
-        program.reported);
+    must_blame(&program, getpid(), "a listening socket");
     close(holder);
 }
 
@@ -152,7 +151,7 @@ Test(bind, names_the_holder_however_early_it_is_asked)
     for (int i = 0; i < TRIES; i++) {
         struct program program;
         want(&program, taken);
-        cr_assert_not_null(strstr(program.reported, "another process holds the port"), "%d: %s", i,
+        cr_assert_not_null(strstr(program.reported, "another process, "), "%d: %s", i,
                            program.reported);
     }
     close(holder);
@@ -166,12 +165,10 @@ Test(bind, names_a_socket_in_close_wait_of_another_process)
     struct program other;
     char *made = step("connect4", port);
     program_start(&other, NULL, ARGS(built("tests/leaker"), step("from", taken), made, "wait"));
-    close(meet(listener, &other, made));
+    peer_hang_up(meet(listener, &other, made));
     struct program program;
     want(&program, taken);
-    cr_expect_not_null(strstr(program.reported, "another process holds the port, with a socket "
-                                                "in CLOSE_WAIT\n"),
-                       "%s", program.reported);
+    must_blame(&program, other.pid, "a socket in CLOSE_WAIT");
     program_end(&other);
 }
 
@@ -184,8 +181,9 @@ Test(bind, tells_time_wait_and_the_time_left)
     char *made = step("connect4", port);
     program_start(&first, NULL,
                   ARGS(built("tests/leaker"), step("from", taken), made, "close", "wait"));
-    const int peer = meet(listener, &first, "did close");
+    const int peer = meet(listener, &first, "close");
     close(peer);
+    await_time_wait(taken);
     program_end(&first);
     struct program program;
     want(&program, taken);
@@ -313,9 +311,7 @@ Test(bind, names_the_listener_that_blocks_and_not_a_socket_of_ours_beside_it)
                  "import time; sys.stdin.read()\n",
                  taken);
     program_must_report(&program, ": bind to ");
-    cr_expect_not_null(strstr(program.reported, "another process holds the port, with a listening "
-                                                "socket"),
-                       "%s", program.reported);
+    must_blame(&program, getpid(), "a listening socket");
     cr_expect_eq(program_end(&program), 0);
     close(holder);
 }

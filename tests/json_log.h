@@ -37,6 +37,11 @@
 
 #define SUMMARY(minute, pid, leaked) BEGIN("summary", minute, pid) "\"leaked\":" #leaked "}\n"
 
+#define QUEUE(minute, pid, local, waiting, hung_up, age)                                           \
+    BEGIN("accept-queue", minute, pid)                                                             \
+    "\"fd\":3,\"local\":\"" local "\",\"waiting\":" #waiting ",\"hung_up\":" #hung_up              \
+    ",\"backlog\":4,\"age_s\":" #age ",\"site\":\"f6\""
+
 /* For a test suite's .init and .fini: the folder. */
 void json_log_begin(void);
 void json_log_end(void);

@@ -78,5 +78,5 @@ Test(manual, of_the_shim_has_every_option_class_and_type)
              built("libclosewait.so"), built("tests/leaker"));
     must_have_each(1, command);
     must_have_each(1, "printf '%s\n' eof-ignored eof-unread data-unread reset-ignored leak reap "
-                      "rescue bind-conflict late-close summary");
+                      "rescue bind-conflict late-close descriptor-limit summary");
 }

@@ -37,7 +37,7 @@ static const struct {
     const char *why;
 } bad[] = {
     {"colour=red", "unknown option 'colour': expected action, grace, output, format, stack, last, "
-                   "suppress, scan or signal"},
+                   "suppress, reuseaddr, scan or signal"},
     {"action", "action is '': expected log, close-dead or close"},
     {"action=", "action is '': expected log, close-dead or close"},
     {"action=kill", "action is 'kill': expected log, close-dead or close"},
@@ -67,12 +67,13 @@ static const struct {
     {"stack=", "stack is '': expected a number of frames from 0 to 64"},
     {"last=yes", "last is 'yes': expected on or off"},
     {"scan=yes", "scan is 'yes': expected auto, on or off"},
+    {"reuseaddr=1", "reuseaddr is '1': expected on or off"},
     {"signal=SIGKILL", "signal is 'SIGKILL': expected a signal's name, such as SIGUSR2, or off"},
     {"suppress=", "suppress is '': expected the path of a file of patterns"},
     {"Action=log", "unknown option 'Action': expected action, grace, output, format, stack, last, "
-                   "suppress, scan or signal"},
+                   "suppress, reuseaddr, scan or signal"},
     {"action=log, grace=1s", "unknown option ' grace': expected action, grace, output, format, "
-                             "stack, last, suppress, scan or signal"},
+                             "stack, last, suppress, reuseaddr, scan or signal"},
 };
 
 Test(options, takes_what_is_right)
@@ -98,14 +99,17 @@ Test(options, knows_how_to_tell_and_what_to_keep)
     cr_expect_eq(options.format, FORMAT_TEXT);
     cr_expect_eq(options.stack, 16);
     cr_expect_not(options.last);
+    cr_expect_not(options.reuseaddr);
     cr_expect_eq(options.signal, 0);
     cr_expect_str_empty(options.suppress);
-    cr_assert(options_read("format=json,stack=64,last=on,suppress=/a/b,scan=on,signal=USR2", &options, why,
-                           sizeof(why)),
-              "%s", why);
+    cr_assert(
+        options_read("format=json,stack=64,last=on,suppress=/a/b,reuseaddr=on,scan=on,signal=USR2",
+                     &options, why, sizeof(why)),
+        "%s", why);
     cr_expect_eq(options.format, FORMAT_JSON);
     cr_expect_eq(options.stack, 64);
     cr_expect(options.last);
+    cr_expect(options.reuseaddr);
     cr_expect_eq(options.signal, SIGUSR2);
     cr_expect_eq(options.scan, SCAN_ON);
     cr_expect_str_eq(options.suppress, "/a/b");

@@ -80,7 +80,7 @@ Test(probe, leaves_a_peer_that_waits_for_its_answer_its_connection)
     char said[4096];
     char answer = 'x';
     const int peer =
-        start_client(&program, "action=close-dead,grace=300ms", ARGS("wait", "send", "wait"));
+        start_client(&program, "action=close-dead,grace=1s", ARGS("wait", "send", "wait"));
     shutdown(peer, SHUT_WR);
     program_must_report(&program, ": leak: ");
     cr_expect(eventually(is_probed, said), "%s", said);

@@ -231,7 +231,7 @@ Test(real, nginx_that_serves_ten_thousand_requests, .timeout = 60)
 {
     const in_port_t port = free_port();
     struct program nginx;
-    start_nginx(&nginx, "action=close,grace=100ms", port);
+    start_nginx(&nginx, "action=close,grace=1s", port);
     char said[8192];
     for (int keep_alive = 0; keep_alive <= 1; keep_alive++) {
         const int status = shell(said, sizeof(said), "ab -q -n 5000 -c 20 %s http://127.0.0.1:%d/",

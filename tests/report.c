@@ -85,7 +85,14 @@ Test(report, counts_what_was_leaked_and_what_is_held)
          LEAK(00, 1, a1, 1, 0) "{\"type\":\"dream\",\"pid\":-1}\n" BEGIN(
              "leak", 01, 1) "\"mood\":[{}]," FACTS(a1) COUNTS(2, 1),
          "a1: 2 leaked, 2 held, 0 at the end, 0 reaped, 0 late, 1 process\n"},
+        {"the answer to a signal, which tells again what was told",
+         LEAK(00, 1, a1, 1, 0) LEAK(01, 1, a1, 3, 1) BEGIN("leak", 02, 1)
+             FACTS(a1) ",\"held\":3" COUNTS(3, 0) LEAK(03, 1, a1, 4, 3),
+         "a1: 4 leaked, 4 held, 0 at the end, 0 reaped, 0 late, 1 process\n"},
         {"a summary alone", SUMMARY(00, 1, 0), ""},
+        {"an accept queue is no leak, and nothing of its process",
+         LEAK(00, 1, a1, 1, 0) QUEUE(00, 1, "0.0.0.0:80", 5, 3, 1.5) "}\n" SUMMARY(01, 1, 1),
+         "a1: 1 leaked, 0 held, 1 at the end, 0 reaped, 0 late, 1 process\n"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char said[4096];
@@ -206,6 +213,7 @@ Test(report, skips_what_is_no_line_of_closewaits)
         ROW(GOOD("\"fin_age_s\":-1")),
         ROW(GOOD("\"fin_age_s\":1e300")),
         ROW(GOOD("\"site_age_s\":\"1\"")),
+        ROW(GOOD("\"grace_s\":\"4m\"")),
         ROW(GOOD("\"class\":1")),
         ROW(GOOD("\"how\":null")),
         ROW(GOOD("\"peer\":{}")),
@@ -216,6 +224,12 @@ Test(report, skips_what_is_no_line_of_closewaits)
             "\"site\":\"a1\",\"count\":1}"),
         ROW("{\"type\":\"leak\",\"time\":\"2026-01-12T08:00:00Z\",\"pid\":9,\"site\":\"a1\","
             "\"count\":1}"),
+        ROW(QUEUE(00, 9, "", 5, 3, 1.5) "}"),
+        ROW(QUEUE(00, 9, "0.0.0.0:80", -5, 3, 1.5) "}"),
+        ROW(QUEUE(00, 9, "0.0.0.0:80", 5, "3", 1.5) "}"),
+        ROW(QUEUE(00, 9, "0.0.0.0:80", 5, 3, -1.5) "}"),
+        ROW(QUEUE(00, 9, "0.0.0.0:80", 5, 3, 1.5) ",\"open_stack\":7}"),
+        ROW(BEGIN("accept-queue", 00, 9) "\"local\":\"0.0.0.0:80\",\"waiting\":1}"),
         ROW("{\"type\":\"rescue\",\"time\":\"2026-01-12T08:00:00Z\",\"pid\":9,\"comm\":\"c\"}"),
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -278,6 +292,12 @@ static void feed(int fd, int lines)
     cr_assert_eq(fclose(to), 0);
 }
 
+/* For more: all that it has got is counted. */
+static bool is_waiting(const void *pid)
+{
+    return process_state(*(const pid_t *)pid) == 'S';
+}
+
 static bool is_drained(const void *pipe)
 {
     int waiting = -1;
@@ -298,7 +318,7 @@ static long peak_with(int lines, const char *peers, const char *total)
     program_start(&program, NULL, ARGS(built("closewait"), "report"));
     feed(program.in, lines);
     cr_expect(eventually(is_drained, &program.in));
-    usleep(100000);
+    cr_expect(eventually(is_waiting, &program.pid));
     const long peak = peak_of(program.pid);
     cr_expect_eq(program_end(&program), 0);
     cr_expect_eq(times(program.said, "site "), 3, "%s", program.said);

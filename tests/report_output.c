@@ -120,6 +120,7 @@ Test(report_output, prints_call_sites_for_people)
                "end\n"
                "    class      eof-unread (it has not read since)\n"
                "    how        connect\n"
+               "    trend      flat: often a pool\n"
                "    seen       2026-01-12 08:32:00 to 2026-01-12 08:32:00 UTC\n"
                "    processes  client (1)\n"
                "    peers      10.0.0.7:5432\n"
@@ -133,6 +134,40 @@ Test(report_output, prints_call_sites_for_people)
 
 #define EACH(what)                                                                                 \
     "| python3 -c 'import json, sys; [print(" what ") for group in json.load(sys.stdin)]'"
+
+Test(report_output, prints_accept_queues_after_call_sites_each_at_its_worst)
+{
+    json_log("log", QUEUE(05, 7, "[::]:80", 1, 1, 10.5) "}\n" QUEUE(00, 7, "0.0.0.0:80", 5, 2, 12.0)
+                        OPENED(DIAL "," MAIN) "}\n" QUEUE(30, 8, "0.0.0.0:80", 3, 3,
+                                                          11.0) "}\n" LEAK(31, 8, a1, 1, 0));
+    must_print("", "| sed -n '/^accept/,$p'",
+               "accept queue of 0.0.0.0:80, client: told 2 times\n"
+               "    waiting    5 at most, up to 12.0 s\n"
+               "    hung up    3 at most\n"
+               "    seen       2026-01-12 08:00:00 to 2026-01-12 08:30:00 UTC\n"
+               "    listen called at\n"
+               "        #0 dial  net.c:31 (inlined)\n"
+               "        #1 main  client.c:52\n"
+               "\n"
+               "accept queue of [::]:80, client: told 1 time\n"
+               "    waiting    1 at most, up to 10.5 s\n"
+               "    hung up    1 at most\n"
+               "    seen       2026-01-12 08:05:00 to 2026-01-12 08:05:00 UTC\n"
+               "\n"
+               "total: 1 call site in 1 process: 1 leaked, 1 held now, 0 reaped, 0 closed late\n");
+    must_print("--format=json", EACH("group.get(\"site\"), group.get(\"type\")"),
+               "a1 None\nf6 accept-queue\nf6 accept-queue\n");
+    must_print(
+        "--format=json",
+        EACH("json.dumps(group) if \"type\" in group and not \"open_stack\" in group else \"\""),
+        "\n\n{\"type\": \"accept-queue\", \"local\": \"[::]:80\", \"comm\": \"client\", "
+        "\"times\": 1, \"waiting\": 1, \"hung_up\": 1, \"age_s\": 10.5, "
+        "\"first\": \"2026-01-12T08:05:00.000Z\", \"last\": \"2026-01-12T08:05:00.000Z\", "
+        "\"site\": \"f6\"}\n");
+    must_print("--format=folded", "", "[no stack, site a1] 1\n");
+    json_log("log", QUEUE(05, 7, "[::]:80", 1, 1, 10.5) "}\n");
+    must_print("--format=json", EACH("group[\"local\"]"), "[::]:80\n");
+}
 
 Test(report_output, shows_so_many_call_sites_and_counts_all)
 {
@@ -160,6 +195,77 @@ Test(report_output, prints_folded_stacks_for_flame_graphs)
                "_start;main;operator:? (int) 1\n");
 }
 
+#define LATE_WITH(minute, pid, count, since, fin_age, more)                                        \
+    BEGIN("late-close", minute, pid)                                                               \
+    "\"fd\":3,\"fin_age_s\":" fin_age ",\"site\":\"a1\",\"reaped\":false" more COUNTS(count, since)
+
+/* Each process by itself; and of all together, how many were closed late. */
+Test(report_output, judges_a_site_over_processes_and_days)
+{
+#define ONE_OF_ONE ",\"leaks\":1,\"grace_s\":240.000"
+    static const struct {
+        const char *what;
+        const char *lines;
+        const char *said;
+    } rows[] = {
+        {"one leak", LEAK(00, 1, a1, 1, 0) LEAK(30, 2, b2, 1, 0), "None None"},
+        {"growing until the end of the log", LEAK(00, 1, a1, 1, 0) LEAK(30, 1, a1, 9, 1),
+         "growing None"},
+        {"growing until its end", LEAK(00, 1, a1, 1, 0) LEAK(10, 1, a1, 9, 1) SUMMARY(11, 1, 9),
+         "growing None"},
+        {"flat for long", LEAK(00, 1, a1, 1, 0) LEAK(01, 1, a1, 9, 1) LEAK(30, 2, b2, 1, 0),
+         "flat None"},
+        {"flat for long, until its end",
+         LEAK(00, 1, a1, 1, 0) LEAK(01, 1, a1, 9, 1) SUMMARY(30, 1, 9), "flat None"},
+        {"flat in one process, growing in another",
+         LEAK(00, 1, a1, 1, 0) LEAK(01, 1, a1, 9, 1) LEAK(10, 2, a1, 1, 0) LEAK(30, 2, a1, 2, 1),
+         "growing None"},
+        {"grew in a process that is over, flat in the one that goes on",
+         LEAK(00, 1, a1, 1, 0) LEAK(01, 1, a1, 9, 1) SUMMARY(02, 1, 9) LEAK(10, 2, a1, 1, 0)
+             LEAK(11, 2, a1, 5, 1) LEAK(30, 3, b2, 1, 0),
+         "flat None"},
+        {"one leak in each of many processes",
+         LEAK(00, 1, a1, 1, 0) LEAK(10, 2, a1, 1, 0) LEAK(20, 3, a1, 1, 0), "None None"},
+        {"all reaped", LEAK(00, 1, a1, 1, 0) LEAK(30, 1, a1, 9, 1) REAP(30, 1, a1, gone, 9, 0),
+         "None None"},
+        {"2 of 3 closed late",
+         LEAK(00, 1, a1, 1, 0) LEAK(01, 1, a1, 3, 1) LATE_WITH(03, 1, 1, 0, "190.000", "")
+             LATE_WITH(03, 1, 2, 1, "60.000", ",\"leaks\":3,\"grace_s\":240.000"),
+         "None 240.0"},
+        {"most in one process, few in all",
+         LEAK(00, 1, a1, 1, 0) LATE_WITH(03, 1, 1, 0, "190.000", ONE_OF_ONE) LEAK(04, 2, a1, 1, 0)
+             LEAK(04, 3, a1, 1, 0),
+         "None None"},
+        {"slower in a process where few were late",
+         LEAK(00, 1, a1, 1, 0) LATE_WITH(03, 1, 1, 0, "190.000", ONE_OF_ONE) LEAK(04, 2, a1, 2, 0)
+             LATE_WITH(30, 2, 1, 0, "1200.000", ""),
+         "None 1500.0"},
+        {"of which the shim says nothing of grace",
+         LEAK(00, 1, a1, 1, 0) LATE(03, 1, a1, false, 1, 0), "None None"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char said[4096];
+        json_log("log", rows[i].lines);
+        shell(said, sizeof(said),
+              "%s report --format=json %s | python3 -c 'import json, sys; "
+              "print(*[(group[\"trend\"], group[\"grace_s\"]) for group in json.load(sys.stdin) "
+              "if group[\"site\"] == \"a1\"][0], end=\"\")'",
+              built("closewait"), in_log_folder("log"));
+        cr_expect_str_eq(said, rows[i].said, "%s: %s", rows[i].what, said);
+    }
+}
+
+Test(report_output, says_what_a_site_is_and_which_grace_would_have_been_right)
+{
+    json_log("log", LEAK(00, 1, a1, 1, 0) LEAK(01, 1, a1, 9, 1)
+                        LATE_WITH(30, 1, 7, 0, "190.000", ",\"leaks\":9,\"grace_s\":240.000"));
+    must_print("", "| grep -E '^    (trend|late) '",
+               "    trend      flat: often a pool\n"
+               "    late       7 of 9, after 3m10s at most: grace=4m would have been right\n");
+    json_log("log", LEAK(00, 1, a1, 1, 0) LEAK(30, 1, a1, 9, 1));
+    must_print("", "| grep -E '^    (trend|late) '", "    trend      growing\n");
+}
+
 Test(report_output, prints_json_with_the_same_facts)
 {
     json_log("log", BEGIN("leak", 00, 7) FACTS(a1) OPENED(DIAL "," MAIN) EOF_AT(MAIN) COUNTS(1, 0)
@@ -168,12 +274,14 @@ Test(report_output, prints_json_with_the_same_facts)
                EACH("json.dumps({name: group[name] for name in group if \"stack\" not in name})"),
                "{\"site\": \"a1\", \"leaks\": 4, \"held\": 4, \"held_at_end\": 0, \"reaped\": 0, "
                "\"late_closes\": 0, \"oldest_s\": 1920.0, \"leaks_per_hour\": 6.0, "
+               "\"trend\": \"growing\", \"grace_s\": null, "
                "\"first\": \"2026-01-12T08:00:00.000Z\", \"last\": \"2026-01-12T08:30:00.000Z\", "
                "\"class\": {\"eof-unread\": 2}, \"how\": {\"connect\": 2}, "
                "\"processes\": {\"client\": 1}, "
                "\"peers\": [{\"address\": \"10.0.0.7:5432\", \"count\": 2}]}\n"
                "{\"site\": \"b2\", \"leaks\": 1, \"held\": 0, \"held_at_end\": 1, \"reaped\": 0, "
                "\"late_closes\": 0, \"oldest_s\": null, \"leaks_per_hour\": null, "
+               "\"trend\": null, \"grace_s\": null, "
                "\"first\": \"2026-01-12T08:30:00.000Z\", \"last\": \"2026-01-12T08:30:00.000Z\", "
                "\"class\": {\"eof-unread\": 1}, \"how\": {\"connect\": 1}, "
                "\"processes\": {\"client\": 1}, "

@@ -158,6 +158,55 @@ Test(run, stops_and_goes_on_with_its_program)
     cr_expect_eq(program_end(&program), 0);
 }
 
+static bool is_stopped(const void *pid)
+{
+    return process_state(*(const pid_t *)pid) == 'T';
+}
+
+static bool is_awake(const void *pid)
+{
+    return !is_stopped(pid);
+}
+
+static pid_t pid_after(struct program *program, const char *label)
+{
+    program_must_say(program, label);
+    return (pid_t)strtol(strstr(program->said, label) + strlen(label), NULL, 10);
+}
+
+/*
+ * The program alone is woken, at once or when the command has stopped with it: that wakes, too. As
+ * a shell with job control has it: in a group that nobody of the session could wake, none stops.
+ */
+Test(run, goes_on_when_its_program_alone_was_woken)
+{
+    enum { ROUNDS = 10 };
+    char script[1024];
+    struct program program;
+    snprintf(script, sizeof(script),
+             "set -m; %s run sh -c 'echo program $$; for i in $(seq %d); do read x; "
+             "kill -TSTP $$; echo on $i; done; read x; exit 6' & "
+             "echo command $!; wait -f $!; echo status $?",
+             built("closewait"), ROUNDS);
+    program_start(&program, NULL, ARGS("bash", "-c", script));
+    const pid_t command = pid_after(&program, "command ");
+    const pid_t leaf = pid_after(&program, "program ");
+    for (int i = 1; i <= ROUNDS; i++) {
+        char on[16];
+        snprintf(on, sizeof(on), "on %d\n", i);
+        program_go_on(&program);
+        cr_assert(eventually(is_stopped, &leaf));
+        if (i % 2 == 0)
+            cr_assert(eventually(is_stopped, &command));
+        cr_assert_eq(kill(leaf, SIGCONT), 0);
+        program_must_say(&program, on);
+        cr_assert(eventually(is_awake, &command), "round %d", i);
+    }
+    program_go_on(&program);
+    program_must_say(&program, "status 6\n");
+    cr_expect_eq(program_end(&program), 0);
+}
+
 Test(run, keeps_another_preload_in_place)
 {
     char said[4096];
@@ -181,7 +230,9 @@ Test(run, goes_on_when_its_program_alone_was_stopped_and_woken)
     struct program program;
     program_start(&program, NULL,
                   ARGS(built("closewait"), "run", "sh", "-c",
-                       "(sleep 0.3; kill -CONT $$) & kill -STOP $$; echo on; exit 4"));
+                       "(for i in $(seq 500); do "
+                       "case $(ps -o stat= -p $$) in T*) break;; esac; sleep 0.01; done; "
+                       "kill -CONT $$) & kill -STOP $$; echo on; exit 4"));
     program_must_say(&program, "on");
     cr_expect_eq(program_end(&program), 4);
 }

@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <criterion/criterion.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "half_closed.h"
 #include "support.h"
 
 /* Where the records of a test go: its programs have a standard error of their own. */
@@ -49,6 +51,17 @@ static void must_write(const char *text)
     cr_assert(eventually(is_written, text), "'%s' was never written: %s", text, lines);
 }
 
+/* Asks for the summary until it says so. */
+static void must_sum(struct program *program, const char *text)
+{
+    const uint64_t start = now_ms();
+    while (!is_written(text) && now_ms() - start < PATIENCE_MS) {
+        kill(program->pid, SIGUSR2);
+        poll(NULL, 0, 50);
+    }
+    must_write(text);
+}
+
 /* What tests/schema.py says of a file in the folder. */
 static int check(const char *name, char *said, size_t size)
 {
@@ -61,17 +74,6 @@ static void must_be_valid(int count)
     is_written("");
     cr_expect_geq(times(lines, "\n"), count, "%s", lines);
     cr_expect_eq(check("lines", said, sizeof(said)), 0, "%s\n%s", said, lines);
-}
-
-/* The peer's end of the connection that the program just made. */
-static int meet(int listener, struct program *program, const char *made)
-{
-    char text[64];
-    snprintf(text, sizeof(text), "did %s", made);
-    program_must_say(program, text);
-    const int peer = accept(listener, NULL, NULL);
-    cr_assert_geq(peer, 0);
-    return peer;
 }
 
 /* A leaker that takes these steps after its connection, whose peer it gets to know. */
@@ -121,6 +123,33 @@ Test(schema, describes_a_reap_and_a_late_close)
     must_be_valid(4);
 }
 
+/* A pool of two, one of which is closed late, as another is that comes when it is no longer new. */
+Test(schema, describes_a_trend_and_the_grace_that_would_have_been_right)
+{
+    in_port_t port = 0;
+    const int listener = peer_listen(AF_INET, &port);
+    char *made = step("connect4", port);
+    struct program program;
+    program_start(
+        &program, options_with("grace=100ms,signal=USR2"),
+        ARGS(built("tests/leaker"), made, made, "wait", "close", made, "wait", "close", "wait"));
+    close(meet(listener, &program, made));
+    close(accept(listener, NULL, NULL));
+    must_sum(&program, "\"growing\":0,\"flat\":1,");
+    cr_expect_not_null(strstr(lines, ",\"trend\":\"flat\",\"held\":2}"), "%s", lines);
+    program_go_on(&program);
+    must_write("\"type\":\"late-close\"");
+    close(accept(listener, NULL, NULL));
+    must_sum(&program, "\"leaked\":3,");
+    program_go_on(&program);
+    must_write("\"leaks\":3,\"grace_s\":");
+    must_sum(&program, "\"late\":2,\"grace_s\":");
+    cr_expect_not_null(strstr(lines, "\"held\":1,\"grace_s\":"), "%s", lines);
+    cr_expect_eq(program_end(&program), 0);
+    must_be_valid(8);
+    close(listener);
+}
+
 Test(schema, describes_a_reset_whose_error_waits)
 {
     struct program program;
@@ -166,7 +195,7 @@ Test(schema, describes_the_answer_to_a_signal_about_a_socket_that_is_in_use_agai
 {
     struct program program;
     const int peer =
-        START(&program, "grace=1s,signal=USR2", AF_INET, "connect4", "wait", "send", "wait");
+        START(&program, "grace=2s,signal=USR2", AF_INET, "connect4", "wait", "send", "wait");
     cr_assert_eq(shutdown(peer, SHUT_WR), 0);
     must_write("\"type\":\"leak\"");
     program_go_on(&program);
@@ -188,10 +217,12 @@ Test(schema, describes_a_conflict_with_a_leak_that_is_suppressed)
     char *made = step("connect4", port);
     struct program program;
     write_file("patterns", "class:*\n", 1);
-    snprintf(more, sizeof(more), "grace=100ms,suppress=%s/patterns", folder);
+    snprintf(more, sizeof(more), "grace=100ms,signal=USR2,suppress=%s/patterns", folder);
     program_start(&program, options_with(more),
-                  ARGS(built("tests/leaker"), step("from", free_port()), made, "doze", made));
+                  ARGS(built("tests/leaker"), step("from", free_port()), made, "wait", made));
     close(meet(listener, &program, made));
+    must_sum(&program, "\"suppressed\":1,");
+    program_go_on(&program);
     program_end(&program);
     must_write("\"type\":\"bind-conflict\"");
     cr_expect_not_null(strstr(lines, "\"holder\":\"this process\",\"state\":\"CLOSE_WAIT\""), "%s",
@@ -210,7 +241,7 @@ static void connect_twice(const char *more, const char *outcome)
     struct program program;
     program_start(&program, options_with(more),
                   ARGS(built("tests/leaker"), step("from", free_port()), made, "wait", made));
-    close(meet(listener, &program, made));
+    peer_hang_up(meet(listener, &program, made));
     program_go_on(&program);
     program_end(&program);
     must_write(outcome);
@@ -220,8 +251,66 @@ static void connect_twice(const char *more, const char *outcome)
 Test(schema, describes_a_rescue_and_a_conflict_with_a_leak)
 {
     connect_twice("action=close", "\"type\":\"rescue\"");
-    connect_twice("action=log", "\"holder\":\"this process\",\"fd\":3,\"leak\":{");
+    connect_twice("action=log", "\"holder\":\"this process\",\"fd\":3,\"fds\":[3],\"leak\":{");
     must_be_valid(4);
+}
+
+/* The connection is there already, and a child has the socket as well. */
+static void reconnect(const char *more, char *fork, const char *outcome)
+{
+    in_port_t port = 0;
+    const int listener = peer_listen(AF_INET, &port);
+    char *made = step("connect4", port);
+    struct program program;
+    program_start(
+        &program, options_with(more),
+        ARGS(built("tests/leaker"), "reuse", step("from", free_port()), made, fork, "wait", made));
+    close(meet(listener, &program, made));
+    program_go_on(&program);
+    program_end(&program);
+    must_write(outcome);
+    close(listener);
+}
+
+Test(schema, describes_a_connection_that_is_there_already)
+{
+    reconnect("action=close", "nothing", "\"call\":\"connect\",\"local\":\"0.0.0.0:");
+    reconnect("action=close", "fork", "\"holder_comm\":\"leaker\",\"shared\":true");
+    must_write("\"outcome\":\"works\"");
+    must_write("\"connect_stack\":[");
+    must_be_valid(4);
+}
+
+/* A child of its own has the socket as well, and keeps it. */
+Test(schema, describes_a_rescue_that_failed)
+{
+    in_port_t port = 0;
+    char number[2][16];
+    char script[] = "import os, socket, sys\n"
+                    "own, server = int(sys.argv[1]), int(sys.argv[2])\n"
+                    "s = socket.socket()\n"
+                    "s.bind(('', own))\n"
+                    "s.connect(('127.0.0.1', server))\n"
+                    "r, w = os.pipe()\n"
+                    "if os.fork() == 0: os.close(w); os.read(r, 1); os._exit(0)\n"
+                    "os.close(r)\n"
+                    "print('did it', flush=True)\n"
+                    "sys.stdin.readline()\n"
+                    "try: socket.socket().bind(('', own))\n"
+                    "except OSError: pass\n";
+    const int listener = peer_listen(AF_INET, &port);
+    struct program program;
+    snprintf(number[0], sizeof(number[0]), "%d", free_port());
+    snprintf(number[1], sizeof(number[1]), "%d", port);
+    program_start(&program, options_with("action=close"),
+                  ARGS("python3", "-c", script, number[0], number[1]));
+    close(meet(listener, &program, "it"));
+    program_go_on(&program);
+    cr_expect_eq(program_end(&program), 0);
+    must_write("\"outcome\":\"failed\",\"holder\":\"other process\",\"state\":\"CLOSE_WAIT\","
+               "\"holder_pid\":");
+    must_be_valid(2);
+    close(listener);
 }
 
 /* A bind to a port that is taken. */
@@ -249,6 +338,7 @@ Test(schema, describes_conflicts_with_others)
     const int peer = meet(listener, &program, made);
     program_must_say(&program, "did close");
     close(peer);
+    await_time_wait(own);
     program_end(&program);
     want(own, "\"left_s\":");
     must_be_valid(2);
@@ -262,10 +352,9 @@ static void leak_under(const char *pattern, size_t times_over, const char *outco
     char more[160];
     write_file("patterns", pattern, times_over);
     snprintf(more, sizeof(more), "grace=100ms,signal=USR2,suppress=%s/patterns", folder);
-    close(START(&program, more, AF_INET, "connect4", "doze", "wait"));
-    program_must_say(&program, "did doze");
+    close(START(&program, more, AF_INET, "connect4", "wait"));
+    must_sum(&program, outcome);
     cr_expect_eq(program_end(&program), 0);
-    must_write(outcome);
     must_be_valid(1);
 }
 
@@ -282,7 +371,7 @@ Test(schema, describes_the_summary_of_more_patterns_than_fit_into_a_line)
     char pattern[256];
     memset(odd, '\x01', sizeof(odd) - 1);
     snprintf(pattern, sizeof(pattern), "file:%s\n", odd);
-    leak_under(pattern, 256, "\"type\":\"summary\"");
+    leak_under(pattern, 256, "\"leaked\":1,\"sites\":1,");
 }
 
 /* Names in which a quote, a backslash, an end of line and half a letter are. */
@@ -333,14 +422,52 @@ Test(schema, describes_what_the_command_adds)
     close(listener);
 }
 
-Test(schema, describes_what_is_not_written_yet)
+/* Runs out of descriptors with four leaks, before or after they are found to be leaked. */
+static void run_out(const char *more, char *when, const char *outcome)
 {
-    write_file("lines",
-               "{\"type\":\"accept-queue\",\"time\":\"2026-01-02T03:04:05.678Z\",\"pid\":4711,"
-               "\"comm\":\"server\",\"local\":\"[::]:80\",\"waiting\":3,\"hung_up\":2,"
-               "\"age_s\":5.0}\n",
-               1);
+    char script[] = "import os, resource, socket, sys, time\n"
+                    "resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))\n"
+                    "there = socket.create_server(('127.0.0.1', 0))\n"
+                    "keep = []\n"
+                    "for i in range(4):\n"
+                    "    s = socket.create_connection(there.getsockname()); keep.append(s)\n"
+                    "    there.accept()[0].close()\n"
+                    "if sys.argv[1] == 'after': time.sleep(0.6)\n"
+                    "try:\n"
+                    "    while True: keep.append(os.open('/dev/null', os.O_RDONLY))\n"
+                    "except OSError: pass\n"
+                    "if sys.argv[1] == 'before': time.sleep(0.6)\n"
+                    "try: socket.socket()\n"
+                    "except OSError: pass\n"
+                    "sys.stdin.read()\n";
+    struct program program;
+    program_start(&program, options_with(more), ARGS("python3", "-c", script, when));
+    must_write(outcome);
+    cr_expect_eq(program_end(&program), 0);
+}
+
+Test(schema, describes_the_limit_of_descriptors_and_what_is_given_back)
+{
+    run_out("grace=100ms,action=log", "after", "\"type\":\"descriptor-limit\"");
+    must_write("\"held\":4}");
+    run_out("grace=100ms,action=close", "after", "\"what\":\"descriptors\",\"fds\":[4,");
+    run_out("grace=100ms,action=close", "before", "\"why\":\"descriptors\",\"outcome\":\"gone\"");
+    must_be_valid(12);
+}
+
+Test(schema, describes_an_accept_queue)
+{
+    struct program program;
+    program_start(&program, options_with("grace=200ms"),
+                  ARGS(built("tests/leaker"), "listen=127.0.0.1", "wait"));
+    const int peer = dial(AF_INET, port_of(&program));
+    must_write("\"type\":\"accept-queue\"");
+    cr_expect_not_null(strstr(lines, "\"waiting\":1,\"hung_up\":0,\"backlog\":4,\"age_s\":"), "%s",
+                       lines);
+    cr_expect_not_null(strstr(lines, "\"open_stack\":[{\"module\":\"/"), "%s", lines);
+    cr_expect_eq(program_end(&program), 0);
     must_be_valid(1);
+    close(peer);
 }
 
 /* The first line with one text in place of another. */

@@ -104,6 +104,36 @@ Test(slots, of_a_listener_answer_for_what_it_accepts)
     cr_expect_not(track_accept(FD, -1, caller_here()));
 }
 
+Test(slots, of_a_listener_are_claimed_as_such_and_stay_made)
+{
+    track_socket(FD, AF_INET, SOCK_STREAM, 0);
+    struct slot *slot = slot_of(FD);
+    cr_expect_not(slot_claim_listener(slot), "it does not listen");
+    cr_expect(track_listen(FD, 0, caller_here()));
+    cr_expect_not(slot_claim(slot), "it is no connection");
+    cr_assert(slot_claim_listener(slot));
+    cr_expect_eq(slot_unclaimed(atomic_load(&slot->word)), SLOT_MADE);
+    cr_expect(track_copy(FD, FD + 1));
+    slot_release(slot, SLOT_MADE, 0);
+    cr_expect_eq(atomic_load(&slot->word), SLOT_MADE | SLOT_LISTENS);
+    cr_expect_eq(atomic_load(&slot_of(FD + 1)->word), SLOT_MADE | SLOT_LISTENS);
+    track_leave(FD);
+    cr_expect_eq(atomic_load(&slot->word), SLOT_FREE);
+}
+
+Test(slots, of_a_listener_know_that_somebody_accepted)
+{
+    track_socket(FD, AF_INET, SOCK_STREAM, 0);
+    cr_assert(track_listen(FD, 0, caller_here()));
+    atomic_store(&slot_of(FD)->gone_cs, 5);
+    cr_expect(track_listen(FD, 0, caller_here()), "another backlog");
+    cr_expect_eq(atomic_load(&slot_of(FD)->gone_cs), 5);
+    cr_expect_not(track_accept(FD, -1, caller_here()));
+    cr_expect_eq(atomic_load(&slot_of(FD)->gone_cs), 5);
+    cr_expect(track_accept(FD, FD + 1, caller_here()));
+    cr_expect_eq(atomic_load(&slot_of(FD)->gone_cs), 0);
+}
+
 Test(slots, forget_a_close_that_nobody_saw_when_the_number_comes_again)
 {
     make_live(FD);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -158,6 +159,17 @@ void program_must_report_times(struct program *program, const char *text, int co
     await_text(program, program->reported, text, count);
 }
 
+/* No more than one answer a second comes, and none where there is nothing to tell. */
+void program_must_sum(struct program *program, const char *summary)
+{
+    const uint64_t start = now_ms();
+    while (!strstr(program->reported, summary)) {
+        cr_assert(now_ms() - start < PATIENCE_MS, "never '%s': %s", summary, program->reported);
+        kill(program->pid, SIGUSR2);
+        listen_to(program, 100);
+    }
+}
+
 void program_go_on(struct program *program)
 {
     /* It may have ended by itself. */
@@ -216,6 +228,43 @@ int peer_listen(int family, in_port_t *port)
     return fd;
 }
 
+int meet(int listener, struct program *program, const char *made)
+{
+    char text[64];
+    snprintf(text, sizeof(text), "did %s", made);
+    program_must_say(program, text);
+    const int peer = accept(listener, NULL, NULL);
+    cr_assert_geq(peer, 0);
+    return peer;
+}
+
+static bool has_got_the_fin(const void *peer)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof(info);
+    getsockopt(*(const int *)peer, IPPROTO_TCP, TCP_INFO, &info, &len);
+    return info.tcpi_state != TCP_ESTABLISHED && info.tcpi_state != TCP_FIN_WAIT1;
+}
+
+void peer_hang_up(int peer)
+{
+    shutdown(peer, SHUT_WR);
+    cr_assert(eventually(has_got_the_fin, &peer));
+    close(peer);
+}
+
+static bool is_in_time_wait(const void *port)
+{
+    char said[256];
+    shell(said, sizeof(said), "ss -tanH state time-wait sport = :%d", *(const in_port_t *)port);
+    return said[0] != '\0';
+}
+
+void await_time_wait(in_port_t port)
+{
+    cr_assert(eventually(is_in_time_wait, &port), "port %d", port);
+}
+
 /*
  * Below the range from which the kernel picks ports itself (ip_local_port_range), where another
  * test's connection could get it in the meantime; bind refuses one that is in TIME_WAIT.
@@ -236,6 +285,20 @@ in_port_t free_port(void)
     }
     cr_assert_fail("no port is free");
     return 0;
+}
+
+char process_state(pid_t pid)
+{
+    char said[512];
+    shell(said, sizeof(said), "cat /proc/%d/stat 2>/dev/null", (int)pid);
+    const char *end = strrchr(said, ')');
+    return (char)(end && end[1] == ' ' ? end[2] : '\0');
+}
+
+in_port_t port_of(struct program *program)
+{
+    program_must_say(program, "port ");
+    return (in_port_t)strtol(strstr(program->said, "port ") + 5, NULL, 10);
 }
 
 int shell(char *said, size_t size, const char *format, ...)

@@ -33,6 +33,9 @@ void program_must_say(struct program *program, const char *text);
 void program_must_report(struct program *program, const char *text);
 void program_must_report_times(struct program *program, const char *text, int count);
 
+/* Asks by SIGUSR2, the program's option signal, for its summary until it says so. */
+void program_must_sum(struct program *program, const char *summary);
+
 /* Lets a step "wait" go on. */
 void program_go_on(struct program *program);
 
@@ -45,11 +48,23 @@ int times(const char *where, const char *text);
 /* A loopback listener on a free port, of the test's own. */
 int peer_listen(int family, in_port_t *port);
 
+/* The peer's end of the connection that the program makes in a step, once it has said so. */
+int meet(int listener, struct program *program, const char *made);
+
+/* Closes it, and returns when the program's end has got the FIN. */
+void peer_hang_up(int peer);
+
+/* Waits until the kernel keeps a port in TIME_WAIT. */
+void await_time_wait(in_port_t port);
+
 /* A port that nobody has at this moment. */
 in_port_t free_port(void);
 
 /* A step of the leaker with a number: step("connect4", port). Static storage, 16 at a time. */
 char *step(const char *word, int number);
+
+/* The port that a leaker listens on: waits for its "port N". */
+in_port_t port_of(struct program *program);
 
 /* A path in the build tree, from the repository's top: built("demo/client"). */
 char *built(const char *name);
@@ -61,5 +76,8 @@ int shell(char *said, size_t size, const char *format, ...) __attribute__((forma
 bool eventually(bool (*holds)(const void *), const void *argument);
 
 uint64_t now_ms(void);
+
+/* The state of a process as proc(5) has it: 'T' is stopped, 'S' sleeps; 0 when there is none. */
+char process_state(pid_t pid);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "../cli/demangle.h"
 #include "finding.h"
@@ -156,7 +157,7 @@ Test(symbol, remembers)
     const uint64_t offset = place_in(program, "inner");
     struct symbol_frame first[SYMBOL_FRAMES];
     const int count = symbol_find(symbols, program, build_id, offset, first, SYMBOL_FRAMES);
-    const uint64_t start = now_ms();
+    const clock_t start = clock();
     for (int i = 0; i < LOOKUPS; i++) {
         struct symbol_frame again[SYMBOL_FRAMES];
         cr_assert_eq(symbol_find(symbols, program, build_id, offset, again, SYMBOL_FRAMES), count);
@@ -165,7 +166,8 @@ Test(symbol, remembers)
                                  again, SYMBOL_FRAMES),
                      1);
     }
-    cr_expect_lt(now_ms() - start, 2000, "%d ms", (int)(now_ms() - start));
+    /* Of its own time: the machine may have other things to do. */
+    cr_expect_lt(clock() - start, 2 * CLOCKS_PER_SEC, "%ld us", (long)(clock() - start));
 }
 
 Test(symbol, demangles)

@@ -63,6 +63,23 @@ Test(text, writes_durations_as_people_say_them)
     }
 }
 
+Test(text, writes_a_grace_as_the_option_reads_it)
+{
+    static const struct {
+        uint64_t ms;
+        const char *text;
+    } rows[] = {
+        {1, "1ms"},     {500, "500ms"},  {1000, "1s"},     {1500, "1500ms"},  {90000, "90s"},
+        {240000, "4m"}, {3600000, "1h"}, {5400000, "90m"}, {86400000, "24h"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char buffer[40];
+        struct text text = text_in(buffer, sizeof(buffer));
+        text_add_grace(&text, rows[i].ms);
+        cr_expect_str_eq(buffer, rows[i].text);
+    }
+}
+
 Test(text, keeps_what_fits_and_says_that_it_was_cut)
 {
     char buffer[8];

@@ -54,6 +54,9 @@ static void check_group(const struct groups *groups, const struct group *group)
     must_hold(group->first_ms <= group->last_ms);
     must_hold(sums->held == 0 || sums->held_since_ms <= groups->last_ms);
     must_hold(group_growth(group) >= -1);
+    must_hold(sums->held > 1 || sums->trend == TREND_UNKNOWN);
+    must_hold(sums->held_at_end > 1 || sums->trend_at_end == TREND_UNKNOWN);
+    must_hold(group_grace_ms(group) == 0 || sums->late * 2 > sums->leaks);
     must_hold(group_top(group->peers, top) <= GROUP_TOP);
 }
 
@@ -77,7 +80,8 @@ static void check_json(const struct groups *groups, const struct groups_style *s
     groups_print_json(groups, style);
     char *printed = take_printed(&size);
     json_t *array = json_loadb(printed, size, 0, NULL);
-    must_hold(json_array_size(array) == groups->count && json_is_array(array));
+    must_hold(json_is_array(array) &&
+              json_array_size(array) == groups->count + groups->queues.count);
     json_decref(array);
     free(printed);
 }

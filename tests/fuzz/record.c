@@ -125,11 +125,12 @@ static void begin_anew(void)
     if (retell.symbols)
         retell_end(&retell);
     must_hold(symbols && retell_begin(&retell, &options));
-    retell.patterns = calloc(1, sizeof(*retell.patterns));
-    must_hold(retell.patterns);
+    retell.quiet.patterns = calloc(1, sizeof(*retell.quiet.patterns));
+    must_hold(retell.quiet.patterns);
     memcpy(retell.options.output, path, sizeof(path));
-    memcpy(retell.patterns->text, patterns, sizeof(patterns));
-    must_hold(suppress_parse(retell.patterns, sizeof(patterns) - 1, "patterns", why, sizeof(why)));
+    memcpy(retell.quiet.patterns->text, patterns, sizeof(patterns));
+    must_hold(
+        suppress_parse(retell.quiet.patterns, sizeof(patterns) - 1, "patterns", why, sizeof(why)));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -28,6 +28,15 @@ verdict() { # WHAT STATUS
     fi
 }
 
+# A line when the socket was closed for the leaker; after 10 s without it, too.
+go_on_after_reap() {
+    for _ in $(seq 100); do
+        grep -q 'the connection is gone' "$work/log" && break
+        sleep 0.1
+    done
+    echo
+}
+
 for leaker in "$build/tests/leaker" "$build/m32/tests/leaker"; do
     python3 -c '
 import socket, signal
@@ -37,7 +46,8 @@ print(listener.getsockname()[1], flush=True)
 listener.accept()[0].close()
 ' >"$work/port" &
     until [ -s "$work/port" ]; do sleep 0.05; done
-    (sleep 1.5; echo) | LD_PRELOAD="$work/\$LIB/libclosewait.so" \
+    : >"$work/log"
+    go_on_after_reap | LD_PRELOAD="$work/\$LIB/libclosewait.so" \
         CLOSEWAIT_OPTIONS=action=close,grace=200ms "$leaker" "connect4=$(cat "$work/port")" wait \
         probe >"$work/log" 2>&1
     grep -q 'the connection is gone' "$work/log" && ! grep -q 'ERROR: ld.so' "$work/log" &&

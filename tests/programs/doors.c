@@ -38,11 +38,10 @@ int has_failed(void)
     return failure != NULL;
 }
 
-/* A slot that the watcher is looking at just now is a live one. */
+/* The watcher may be looking at it just now. */
 enum slot_state state(int fd)
 {
-    const enum slot_state now = slot_state(slot_word(slot_of(fd)));
-    return now == SLOT_CLAIMED ? SLOT_LIVE : now;
+    return slot_unclaimed(slot_word(slot_of(fd)));
 }
 
 enum how how(int fd)

@@ -8,6 +8,10 @@
  *     from=PORT          before a connect: bind to this port, exit 1 when that fails
  *     reuse              before a connect: SO_REUSEADDR
  *     accept4 accept6 accept   listen on a free port, print "port N", accept one
+ *     listen=IP          listen there, on the port of from or a free one, print "port N"
+ *     reuseport          before a listen: SO_REUSEPORT
+ *     admit              accept one connection from that listener, and close it
+ *     keep               the same, and leave it open
  *     read readv recv recvfrom recvmsg splice   once, print what was read
  *     drain              read until the end of stream
  *     send               one byte, without SIGPIPE; prints the errno name when it fails
@@ -58,6 +62,7 @@
 static int fd = -1;
 static in_port_t own_port;
 static int reuse;
+static int reuseport;
 
 static void fail(const char *what)
 {
@@ -116,6 +121,34 @@ static void serve(int family, int four)
     fd = four ? accept4(listener, NULL, NULL, SOCK_CLOEXEC) : accept(listener, NULL, NULL);
     if (fd < 0)
         fail("accept");
+}
+
+/* Both families have the port in the same place. */
+static void listen_on(const char *ip)
+{
+    const int on = 1;
+    struct sockaddr_in6 addr = {.sin6_port = htons(own_port)};
+    struct sockaddr_in *in = (struct sockaddr_in *)&addr;
+    addr.sin6_family = strchr(ip, ':') ? AF_INET6 : AF_INET;
+    socklen_t len = addr.sin6_family == AF_INET ? sizeof(*in) : sizeof(addr);
+    void *at = addr.sin6_family == AF_INET ? (void *)&in->sin_addr : (void *)&addr.sin6_addr;
+    inet_pton(addr.sin6_family, ip, at);
+    fd = socket(addr.sin6_family, SOCK_STREAM, 0);
+    if (reuseport)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+    if (bind(fd, (struct sockaddr *)&addr, len) != 0 || listen(fd, 4) != 0 ||
+        getsockname(fd, (struct sockaddr *)&addr, &len) != 0)
+        fail("listen");
+    printf("port %d\n", ntohs(addr.sin6_port));
+    fflush(stdout);
+}
+
+static int admit(void)
+{
+    const int accepted = accept(fd, NULL, NULL);
+    if (accepted < 0)
+        fail("accept");
+    return accepted;
 }
 
 static ssize_t receive_into_pipe(void)
@@ -290,7 +323,7 @@ static void part(void)
         fail("unshare");
 }
 
-/* What changes the process around the socket. False when it is no such step. */
+/* Listening, and what changes the process around the socket. False when it is no such step. */
 static int change(const char *step)
 {
     const char *value = strchr(step, '=') ? strchr(step, '=') + 1 : "";
@@ -306,6 +339,14 @@ static int change(const char *step)
         take_stderr(value);
     else if (strcmp(step, "part") == 0)
         part();
+    else if (strncmp(step, "listen=", 7) == 0)
+        listen_on(value);
+    else if (strcmp(step, "reuseport") == 0)
+        reuseport = 1;
+    else if (strcmp(step, "admit") == 0)
+        close(admit());
+    else if (strcmp(step, "keep") == 0)
+        admit();
     else if (strcmp(step, "pthread_exit") == 0)
         pthread_exit(NULL);
     else if (strcmp(step, "_exit") == 0)

@@ -22,8 +22,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SHORTLY_MS = 600 };
-
 static struct sockaddr_in addr;
 static int listener;
 
@@ -53,6 +51,14 @@ static void rest(int ms)
     poll(NULL, 0, ms);
 }
 
+/* Until whoever started it has ended its standard input: what is to be told has been told. */
+static void await_the_end_of_input(void)
+{
+    char line[16];
+    while (fgets(line, sizeof(line), stdin)) {
+    }
+}
+
 /* Its tombstones had the number 2 for a moment each. */
 static void write_to_a_closed_standard_error(void)
 {
@@ -73,7 +79,7 @@ static void ask_for_seccomp(void)
     const int ret = prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL, 0, 0);
     printf("%d %s\n", ret, strerror(errno));
     leak();
-    rest(SHORTLY_MS);
+    await_the_end_of_input();
 }
 
 static int end_by_number(void *unused)
@@ -91,7 +97,7 @@ static void end_one_thread_by_number(void)
     const int flags =
         CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
     printf("%d\n", clone(end_by_number, stack + sizeof(stack), flags, NULL) > 0);
-    rest(SHORTLY_MS);
+    await_the_end_of_input();
 }
 
 /* The watcher went, and no thread could be started any more. */
@@ -100,7 +106,7 @@ static void unshare_the_pids_of_children(void)
     leak();
     printf("%d\n", unshare(CLONE_NEWPID) == 0 || errno == EPERM);
     leak();
-    rest(SHORTLY_MS);
+    await_the_end_of_input();
 }
 
 /* errno was 0 afterwards. */
@@ -110,7 +116,7 @@ static void bind_where_a_leak_is(void)
     socklen_t len = sizeof(own);
     const int fd = leak();
     getsockname(fd, (struct sockaddr *)&own, &len);
-    rest(SHORTLY_MS / 2);
+    await_the_end_of_input();
     errno = 77;
     const int other = socket(AF_INET, SOCK_STREAM, 0);
     const int ret = bind(other, (struct sockaddr *)&own, len);
@@ -182,7 +188,7 @@ static void dup2_that_fails(void)
 {
     const int fd = leak();
     printf("%d\n", dup2(-1, fd));
-    rest(SHORTLY_MS);
+    await_the_end_of_input();
 }
 
 /* A line of ours to a file that is full was the program's end. */
@@ -191,7 +197,7 @@ static void live_under_a_limit_of_file_size(void)
     const struct rlimit none = {0, 0};
     setrlimit(RLIMIT_FSIZE, &none);
     leak();
-    rest(SHORTLY_MS);
+    await_the_end_of_input();
     printf("alive\n");
 }
 

@@ -1,0 +1,39 @@
+/*
+ * Tombstones once they lie: since when, and how their numbers are given back. That is the one
+ * exception to "a number is the program's" (design, rule 5): a program that closes the number later
+ * closes what has it by then. So only for a program that is about to run out of descriptors.
+ *
+ * Any thread, any signal handler, except where noted.
+ */
+#ifndef CLOSEWAIT_TOMBS_H
+#define CLOSEWAIT_TOMBS_H
+
+#include <stdbool.h>
+
+#include "record.h"
+#include "slots.h"
+
+/* fd has a tombstone now. For who has put it there and still holds the claim of its slot. */
+void tombs_note(int fd, struct slot *slot);
+
+/* Frees the slot of a tombstone that the program has closed unseen. For who scans. */
+void tombs_check(int fd);
+
+/* Descriptors of this process that are tombstones, and leaked sockets that were told. */
+struct census {
+    int tombstones;
+    int leaked;
+};
+struct census tombs_count(void);
+
+/* False when there is no tombstone for certain: what the watcher asks before it counts. */
+bool tombs_may_be(void);
+
+/*
+ * Closes tombstones, at most so many, those that were buried first before others. Notes the first
+ * of their numbers in fds, and returns how many there were. Never one on whose number a call of the
+ * program's is under way.
+ */
+int tombs_give_back(int most, struct fds *fds);
+
+#endif
