@@ -18,8 +18,8 @@ extern _Atomic bool pipe_watched;
 
 /*
  * Around a write to fd: blocks SIGPIPE where the peer of fd is gone or a tombstone lies there, and
- * unblocks it after; the first EPIPE of a tombstone takes its signal with it. Who writes is no leak:
- * a probe ends. Both keep errno. Any thread, any signal handler.
+ * unblocks it after; the first EPIPE of a tombstone takes its signal with it. Who writes is no
+ * leak: a probe ends. Both keep errno. Any thread, any signal handler.
  */
 struct hush {
     int fd;
