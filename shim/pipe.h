@@ -3,7 +3,8 @@
  * have learnt from the second must not be ended by the first because a tombstone is there by now:
  * it says EPIPE, and raises nothing.
  *
- * A write that no hook sees is out of reach: one of stdio, which libc makes itself, or of io_uring.
+ * A write that no hook sees is out of reach: one of stdio, which libc makes itself, or of io_uring;
+ * and one of a program that has forbidden itself system calls, or whose watcher has gone for good.
  */
 #ifndef CLOSEWAIT_PIPE_H
 #define CLOSEWAIT_PIPE_H
