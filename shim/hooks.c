@@ -311,33 +311,34 @@ ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t size, int flags, st
     return n;
 }
 
-int poll(struct pollfd *fds, unsigned long n, int timeout_ms)
+int poll(struct pollfd *fds, unsigned long nfds, int timeout)
 {
     int ready;
-    return quiet_poll(fds, n, timeout_ms, &ready) ? ready : real.poll(fds, n, timeout_ms);
+    return quiet_poll(fds, nfds, timeout, &ready) ? ready : real.poll(fds, nfds, timeout);
 }
 
-int ppoll(struct pollfd *fds, unsigned long n, const struct timespec *timeout, const sigset_t *mask)
+int ppoll(struct pollfd *fds, unsigned long nfds, const struct timespec *timeout,
+          const sigset_t *ss)
 {
     int ready;
-    return quiet_ppoll(fds, n, timeout, mask, &ready) ? ready : real.ppoll(fds, n, timeout, mask);
+    return quiet_ppoll(fds, nfds, timeout, ss, &ready) ? ready : real.ppoll(fds, nfds, timeout, ss);
 }
 
-int __poll_chk(struct pollfd *fds, unsigned long n, int timeout_ms, size_t size)
+int __poll_chk(struct pollfd *fds, unsigned long nfds, int timeout, size_t size)
 {
     int ready;
-    return size / sizeof(*fds) >= n && quiet_poll(fds, n, timeout_ms, &ready)
+    return size / sizeof(*fds) >= nfds && quiet_poll(fds, nfds, timeout, &ready)
                ? ready
-               : real.__poll_chk(fds, n, timeout_ms, size);
+               : real.__poll_chk(fds, nfds, timeout, size);
 }
 
-int __ppoll_chk(struct pollfd *fds, unsigned long n, const struct timespec *timeout,
-                const sigset_t *mask, size_t size)
+int __ppoll_chk(struct pollfd *fds, unsigned long nfds, const struct timespec *timeout,
+                const sigset_t *ss, size_t size)
 {
     int ready;
-    return size / sizeof(*fds) >= n && quiet_ppoll(fds, n, timeout, mask, &ready)
+    return size / sizeof(*fds) >= nfds && quiet_ppoll(fds, nfds, timeout, ss, &ready)
                ? ready
-               : real.__ppoll_chk(fds, n, timeout, mask, size);
+               : real.__ppoll_chk(fds, nfds, timeout, ss, size);
 }
 
 ssize_t write(int fd, const void *buf, size_t len)
@@ -470,7 +471,9 @@ int clone(int (*run)(void *), void *stack, int flags, void *with, pid_t *parent,
 {
     watch_clones((unsigned long)flags);
     owner_clones((unsigned long)flags);
+    reap_pause();
     const int pid = real.clone(run, stack, flags, with, parent, tls, child);
+    reap_resume();
     owner_cloned((unsigned long)flags);
     return pid;
 }

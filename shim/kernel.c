@@ -45,12 +45,16 @@ static uint32_t queue_bytes(int fd, unsigned long which)
     return raw3(SYS_ioctl, fd, (long)which, (long)&bytes) == 0 ? (uint32_t)bytes : 0;
 }
 
-static bool error_waits(int fd)
+static short polled_now(int fd, short events)
 {
-    struct pollfd polled = {.fd = fd};
+    struct pollfd polled = {.fd = fd, .events = events};
     const struct timespec at_once = {0};
-    return raw5(SYS_ppoll, (long)&polled, 1, (long)&at_once, 0, 0) == 1 &&
-           (polled.revents & POLLERR);
+    return raw5(SYS_ppoll, (long)&polled, 1, (long)&at_once, 0, 0) == 1 ? polled.revents : (short)0;
+}
+
+bool kernel_is_shut(int fd)
+{
+    return polled_now(fd, POLLRDHUP) & POLLRDHUP;
 }
 
 /* TCP_CLOSE of <netinet/tcp.h>, which does not go together with <linux/tcp.h>. */
@@ -64,7 +68,7 @@ bool kernel_facts(int fd, struct facts *facts)
     *facts = (struct facts){
         .state = info.tcpi_state,
         .handshake = info.tcpi_rtt > 0,
-        .error = error_waits(fd),
+        .error = polled_now(fd, 0) & POLLERR,
         .sent = info.tcpi_data_segs_out > 0,
         .unread_bytes = queue_bytes(fd, SIOCINQ),
         /* In CLOSE nothing is left to send, and what SIOCOUTQ counts on is left as it was. */

@@ -14,6 +14,10 @@
 /* SO_PROTOCOL is IPPROTO_TCP (socket(7)). */
 bool kernel_is_tcp(int fd);
 
+/* A TCP socket that says the end of stream, in whatever state (POLLRDHUP: its reading half is
+ * shut). */
+bool kernel_is_shut(int fd);
+
 /* SO_COOKIE: the identity of a socket, for as long as the machine runs; 0 if fd is no socket. */
 uint64_t kernel_cookie(int fd);
 

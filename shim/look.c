@@ -79,6 +79,8 @@ static bool is_news(uint32_t word, uint8_t state)
 static struct history history_of(struct slot *slot, const struct facts *facts, uint64_t now)
 {
     const uint32_t word = get(&slot->word);
+    /* 0 is of an accept that has met a number which was its listener's no more (track.c). */
+    const uint32_t gone_cs = get(&slot->gone_cs);
     const bool read_on = atomic_load_explicit(&slot->unread_bytes, memory_order_relaxed) !=
                          folded(facts->unread_bytes);
     const uint32_t eof_ms =
@@ -86,7 +88,7 @@ static struct history history_of(struct slot *slot, const struct facts *facts, u
     return (struct history){
         .eof_read = word & SLOT_EOF_READ,
         .fin_seen = word & SLOT_FIN,
-        .gone_ms = clock_age_ms(get(&slot->gone_cs), now),
+        .gone_ms = gone_cs ? clock_age_ms(gone_cs, now) : 0,
         .touched_ms = read_on ? 0 : eof_ms,
     };
 }
@@ -102,7 +104,8 @@ static uint64_t same_socket(int fd, struct slot *slot)
 {
     const uint64_t cookie = kernel_cookie(fd);
     const uint32_t known = get(&slot->cookie);
-    set(&slot->cookie, (uint32_t)cookie);
+    if (known == 0)
+        set(&slot->cookie, (uint32_t)cookie);
     return known == 0 || known == (uint32_t)cookie ? cookie : 0;
 }
 

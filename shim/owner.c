@@ -79,6 +79,12 @@ bool owner_here(void)
     return !atomic_load_explicit(&owner_lent, memory_order_relaxed) || pid == own_pid();
 }
 
+bool owner_is_near(void)
+{
+    _Atomic int *owner = atomic_load_explicit(&page, memory_order_acquire);
+    return owner && (atomic_load_explicit(owner, memory_order_acquire) > 0 || owner_here());
+}
+
 int owner_before(void)
 {
     return before;

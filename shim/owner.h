@@ -21,6 +21,12 @@ bool owner_init(void (*adopt)(void));
  */
 bool owner_here(void);
 
+/*
+ * The same, and also in a child that borrows the owner's memory (vfork): for what is checked anew
+ * by what the kernel says of a descriptor. As owner_here.
+ */
+bool owner_is_near(void);
+
 /* The owner that this process had its memory from, by fork; 0 when it was its own from the start.
  */
 int owner_before(void);

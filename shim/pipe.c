@@ -7,6 +7,7 @@
 #include "probe.h"
 #include "signals.h"
 #include "slots.h"
+#include "tombs.h"
 
 _Atomic bool pipe_watched;
 
@@ -36,10 +37,12 @@ struct hush pipe_hush(int fd)
     if (!atomic_load_explicit(&pipe_watched, memory_order_relaxed))
         return hush;
     const uint32_t word = slot_word(slot_of(fd));
-    if (!may_meet_one(word) || !owner_here())
+    if (!may_meet_one(word) || !owner_is_near())
         return hush;
-    if (word & SLOT_KEPT)
+    if ((word & (SLOT_KEPT | SLOT_COPIED)) && owner_here())
         probe_yield(fd);
+    if (slot_state(word) == SLOT_BURIED && !tombs_is(fd))
+        return hush;
     hush.on = true;
     raw4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&sigpipe, (long)&hush.mask, sizeof(sigpipe));
     hush.pending = signals_pending() & sigpipe;
@@ -51,7 +54,7 @@ void pipe_hushed(struct hush hush, ssize_t written)
     if (!hush.on)
         return;
     struct slot *slot = slot_of(hush.fd);
-    if (written < 0 && errno == EPIPE && is_fresh_tombstone(slot_word(slot))) {
+    if (written < 0 && errno == EPIPE && is_fresh_tombstone(slot_word(slot)) && tombs_is(hush.fd)) {
         slot_flag(slot, SLOT_WRITTEN);
         if (!hush.pending)
             signals_take_back(sigpipe);

@@ -31,7 +31,7 @@ enum { OPTIONS = sizeof(options) / sizeof(options[0]) };
  */
 enum { KEPT = SLOT_KEPT >> SLOT_KEPT_SHIFT };
 static struct keepalive kept[KEPT + 1]; /* by index, from 1 on */
-static uint32_t kept_count;
+static _Atomic uint32_t kept_count;
 static struct keepalive ours;
 
 static uint32_t *setting(struct keepalive *keepalive, int which)
@@ -92,13 +92,15 @@ static bool can_be_put_back(const struct keepalive *keepalive)
 /* 0 when there is no room. */
 static uint32_t index_of(const struct keepalive *keepalive)
 {
-    for (uint32_t i = 1; i <= kept_count; i++)
+    const uint32_t count = atomic_load_explicit(&kept_count, memory_order_relaxed);
+    for (uint32_t i = 1; i <= count; i++)
         if (memcmp(&kept[i], keepalive, sizeof(*keepalive)) == 0)
             return i;
-    if (kept_count == KEPT)
+    if (count == KEPT)
         return 0;
-    kept[++kept_count] = *keepalive;
-    return kept_count;
+    kept[count + 1] = *keepalive;
+    atomic_store_explicit(&kept_count, count + 1, memory_order_relaxed);
+    return count + 1;
 }
 
 void probe_init(uint32_t grace_ms)
@@ -151,7 +153,7 @@ void probe_yield(int fd)
     const uint32_t word = slot_word(slot);
     if (word & SLOT_KEPT)
         end_here(fd, slot);
-    if (!(word & SLOT_COPIED))
+    if (!(word & SLOT_COPIED) || atomic_load_explicit(&kept_count, memory_order_relaxed) == 0)
         return;
     const uint64_t cookie = kernel_cookie(fd);
     for (int other = slots_next(0); other >= 0; other = slots_next(other + 1))

@@ -212,8 +212,8 @@ bool slot_connect(struct slot *slot, site_t opened_at)
         if (slot_state(word) != SLOT_MADE)
             return false;
         forget(slot, opened_at);
-        const uint32_t bound = word & SLOT_BOUND;
-        if (swap(slot, &word, SLOT_LIVE | (uint32_t)HOW_CONNECT << SLOT_HOW_SHIFT | bound))
+        const uint32_t keep = word & (SLOT_BOUND | SLOT_LENT);
+        if (swap(slot, &word, SLOT_LIVE | (uint32_t)HOW_CONNECT << SLOT_HOW_SHIFT | keep))
             return true;
     }
 }
@@ -261,6 +261,11 @@ static bool claim(struct slot *slot, enum slot_state from)
 bool slot_claim(struct slot *slot)
 {
     return claim(slot, SLOT_LIVE);
+}
+
+bool slot_claim_made(struct slot *slot)
+{
+    return claim(slot, SLOT_MADE);
 }
 
 bool slot_claim_buried(struct slot *slot)

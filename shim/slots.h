@@ -94,7 +94,7 @@ enum {
  * accepted and the queue was never seen empty, where accept stores 0; opened_cs when the queue was
  * told last, 0 for never; and due_cs when to look again.
  *
- * Of a tombstone due_cs is when it was buried, and eof_cs the low half of the cookie that it has
+ * Of a tombstone due_cs is when it was buried, and opened_cs the low half of the cookie that it has
  * itself (tombs.c); cookie is that of the socket that lay there.
  */
 struct slot {
@@ -191,7 +191,8 @@ bool slot_claim_patiently(struct slot *slot); /* waits while another has it */
 bool slot_claim_buried(struct slot *slot);    /* BURIED to CLAIMED, to give its number back */
 void slot_release(struct slot *slot, enum slot_state next, uint32_t flags);
 
-/* MADE to CLAIMED, of a listener; for the rest as slot_claim. */
+/* MADE to CLAIMED, also of a listener alone; for the rest as slot_claim. */
+bool slot_claim_made(struct slot *slot);
 bool slot_claim_listener(struct slot *slot);
 
 /*

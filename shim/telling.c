@@ -118,9 +118,13 @@ static void tell_each_held(const struct options *options, bool (*leaving)(void))
         struct told told;
         if ((slot_word(slot) & (SLOT_TOLD | SLOT_QUIET)) != SLOT_TOLD || !slot_claim(slot))
             continue;
-        const bool leaks = look_at(fd, slot, options, &look) && look.ruling.class != CLASS_NONE;
-        slot_release(slot, SLOT_LIVE, 0);
-        if (!leaks)
+        const site_t opened_at = atomic_load_explicit(&slot->opened_at, memory_order_relaxed);
+        const bool told_one = !(slot_word(slot) & SLOT_QUIET);
+        const bool seen = look_at(fd, slot, options, &look);
+        slot_release(slot, seen ? SLOT_LIVE : SLOT_FREE, 0);
+        if (!seen && told_one)
+            sites_released(opened_at);
+        if (!seen || look.ruling.class == CLASS_NONE)
             continue;
         const struct record record = {.type = RECORD_LEAK, .leaks = 1, .leak = look.leak};
         if (report_held(&record, &told))

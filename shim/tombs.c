@@ -16,36 +16,63 @@ static _Atomic uint32_t *buried_cs(struct slot *slot)
 
 static _Atomic uint32_t *tombstone(struct slot *slot)
 {
-    return &slot->eof_cs;
+    return &slot->opened_cs;
 }
 
-static _Atomic bool any;
+/* How many were ever noted, and how many when a count found none, nor one that was being made. */
+static _Atomic uint32_t noted;
+static _Atomic uint32_t noted_at_none;
 
 void tombs_note(int fd, struct slot *slot)
 {
     atomic_store_explicit(buried_cs(slot), clock_cs(clock_ms()), memory_order_relaxed);
     atomic_store_explicit(tombstone(slot), (uint32_t)kernel_cookie(fd), memory_order_relaxed);
-    atomic_store(&any, true);
+    atomic_fetch_add(&noted, 1);
+}
+
+static bool is_still(int fd, struct slot *slot)
+{
+    const uint32_t cookie = (uint32_t)kernel_cookie(fd);
+    return cookie != 0 && cookie == atomic_load_explicit(tombstone(slot), memory_order_relaxed);
+}
+
+bool tombs_is(int fd)
+{
+    struct slot *slot = slot_of(fd);
+    return slot_state(slot_word(slot)) == SLOT_BURIED && is_still(fd, slot);
+}
+
+void tombs_publish(int fd, enum how how, uint32_t flags)
+{
+    struct slot *slot = slot_publish(fd, SLOT_MADE, how, 0);
+    const uint64_t mask = signals_block();
+    if (slot && slot_claim_made(slot)) {
+        tombs_note(fd, slot);
+        slot_release(slot, SLOT_BURIED, SLOT_QUIET | flags);
+    }
+    signals_restore(mask);
 }
 
 struct census tombs_count(void)
 {
     struct census census = {0};
-    atomic_store(&any, false);
+    const uint32_t before = atomic_load(&noted);
+    bool claimed = false;
     for (int fd = slots_next(0); fd >= 0; fd = slots_next(fd + 1)) {
         const uint32_t word = slot_word(slot_of(fd));
         const bool told = (word & (SLOT_TOLD | SLOT_QUIET)) == SLOT_TOLD;
+        claimed |= slot_state(word) == SLOT_CLAIMED;
         census.tombstones += slot_state(word) == SLOT_BURIED;
         census.leaked += told && slot_state(word) != SLOT_BURIED;
     }
-    if (census.tombstones > 0)
-        atomic_store(&any, true);
+    if (census.tombstones == 0 && !claimed)
+        atomic_store(&noted_at_none, before);
     return census;
 }
 
 bool tombs_may_be(void)
 {
-    return atomic_load(&any);
+    return atomic_load(&noted) != atomic_load(&noted_at_none);
 }
 
 enum { AT_ONCE = 64 };
@@ -83,12 +110,6 @@ static int find_oldest(struct grave graves[AT_ONCE], int most)
             count = insert(graves, count, room, (struct grave){fd, now_cs - since_cs});
     }
     return count;
-}
-
-static bool is_still(int fd, struct slot *slot)
-{
-    const uint32_t cookie = (uint32_t)kernel_cookie(fd);
-    return cookie != 0 && cookie == atomic_load_explicit(tombstone(slot), memory_order_relaxed);
 }
 
 void tombs_check(int fd)

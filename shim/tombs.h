@@ -16,6 +16,13 @@
 /* fd has a tombstone now. For who has put it there and still holds the claim of its slot. */
 void tombs_note(int fd, struct slot *slot);
 
+/* Whether fd has a tombstone still, by its cookie: it may have been closed unseen. */
+bool tombs_is(int fd);
+
+/* fd is a tombstone that this process has not made, or another descriptor of one: it is not told.
+ */
+void tombs_publish(int fd, enum how how, uint32_t flags);
+
 /* Frees the slot of a tombstone that the program has closed unseen. For who scans. */
 void tombs_check(int fd);
 

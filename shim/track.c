@@ -22,6 +22,7 @@
 #include "sites.h"
 #include "slots.h"
 #include "stack.h"
+#include "tombs.h"
 
 static _Atomic bool tracking;
 
@@ -261,7 +262,8 @@ bool track_connect(int fd, const struct sockaddr *addr, int ret, struct caller c
     if ((ret != 0 && errno != EINPROGRESS && errno != EINTR) || !on())
         return false;
     if (is_dissolved(addr, ret)) {
-        slot_publish(fd, SLOT_MADE, HOW_CONNECT, 0);
+        if (is_tcp(fd))
+            slot_publish(fd, SLOT_MADE, HOW_CONNECT, 0);
         return false;
     }
     return slot_state(slot_word(slot)) == SLOT_MADE && slot_connect(slot, stack_site(caller));
@@ -302,9 +304,13 @@ bool track_copy(int from, int fd)
 {
     struct slot *original = slot_of(from);
     const uint32_t word = slot_word(original);
-    if (fd < 0 || from == fd || slot_state(word) == SLOT_FREE || slot_state(word) == SLOT_BURIED ||
-        !on())
+    if (fd < 0 || from == fd || slot_state(word) == SLOT_FREE || !on())
         return false;
+    if (slot_state(word) == SLOT_BURIED) {
+        if (tombs_is(from))
+            tombs_publish(fd, slot_how(word), word & (SLOT_FIN | SLOT_WRITTEN));
+        return false;
+    }
     const enum slot_state state = slot_unclaimed(word);
     struct slot *copy = slot_publish(fd, state, slot_how(word), load_site(&original->opened_at));
     if (!copy)
@@ -328,6 +334,11 @@ static bool find(int fd, enum how how, site_t opened_at)
     struct facts facts;
     if (!kernel_is_tcp(fd) || !kernel_facts(fd, &facts)) {
         forget(fd);
+        return false;
+    }
+    /* As a tombstone is, and no socket of a program's: another process made it, and had it here. */
+    if (facts.state == TCP_CLOSE && !facts.handshake && kernel_is_shut(fd)) {
+        tombs_publish(fd, how, SLOT_FIN);
         return false;
     }
     const bool connected = facts.state != TCP_LISTEN && facts.state != TCP_CLOSE;

@@ -59,6 +59,20 @@ Test(pipe, is_not_signalled_in_a_child_either)
     cr_expect_eq(program_end(&program), 0);
 }
 
+Test(pipe, is_not_signalled_whatever_way_the_tombstone_was_come_by)
+{
+    char *const ways[][5] = {
+        {"copy", "write", "wait", NULL}, {"lend", "wait", NULL}, {"exec", "fd=3", "write", "wait"}};
+    static const char *const said[] = {"write Broken pipe\n", "lend 0\n", "write Broken pipe\n"};
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        struct program program;
+        start_reaped(&program, ways[i]);
+        program_go_on(&program);
+        program_must_say(&program, said[i]);
+        cr_expect_eq(program_end(&program), 0, "%s", ways[i][0]);
+    }
+}
+
 /* One that is blocked and waits is the program's. */
 Test(pipe, leaves_a_signal_that_waited_before)
 {

@@ -130,10 +130,9 @@ Test(run, looks_at_the_interpreter_of_a_script)
 Test(run, passes_a_signal_on_and_its_programs_answer_back)
 {
     struct program program;
-    program_start(&program, NULL,
-                  ARGS(built("closewait"), "run", "sh", "-c",
-                       "trap 'echo heard; exit 3' USR1; echo ready; "
-                       "for i in $(seq 1000); do sleep 0.01; done"));
+    static char script[] = "trap 'echo heard; exit 3' USR1; echo ready; "
+                           "for i in $(seq 1000); do sleep 0.01; done";
+    program_start(&program, NULL, ARGS(built("closewait"), "run", "sh", "-c", script));
     program_must_say(&program, "ready");
     kill(program.pid, SIGUSR1);
     program_must_say(&program, "heard");
@@ -228,11 +227,10 @@ Test(run, is_not_confused_by_an_ignored_sigchld)
 Test(run, goes_on_when_its_program_alone_was_stopped_and_woken)
 {
     struct program program;
-    program_start(&program, NULL,
-                  ARGS(built("closewait"), "run", "sh", "-c",
-                       "(for i in $(seq 500); do "
-                       "case $(ps -o stat= -p $$) in T*) break;; esac; sleep 0.01; done; "
-                       "kill -CONT $$) & kill -STOP $$; echo on; exit 4"));
+    static char script[] = "(for i in $(seq 500); do "
+                           "case $(ps -o stat= -p $$) in T*) break;; esac; sleep 0.01; done; "
+                           "kill -CONT $$) & kill -STOP $$; echo on; exit 4";
+    program_start(&program, NULL, ARGS(built("closewait"), "run", "sh", "-c", script));
     program_must_say(&program, "on");
     cr_expect_eq(program_end(&program), 4);
 }

@@ -45,6 +45,15 @@ static void make_live(int fd)
     cr_assert_eq(state_of(fd), SLOT_LIVE);
 }
 
+/* A datagram socket is dissolved, too (connect(2)). */
+Test(slots, are_not_made_by_a_connect_that_dissolves_what_is_no_connection)
+{
+    const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    cr_expect_not(connect_to(fd, AF_UNSPEC));
+    cr_expect_eq(state_of(fd), SLOT_FREE);
+    close(fd);
+}
+
 Test(slots, are_made_by_tcp_sockets_only)
 {
     static const struct {

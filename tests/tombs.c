@@ -27,6 +27,24 @@ static int buried(uint32_t age_cs)
     return fd;
 }
 
+/* Between the note and the release of its slot. */
+Test(tombs, may_be_there_while_one_is_being_made)
+{
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct slot *slot = slot_publish(fd, SLOT_LIVE, HOW_CONNECT, 0);
+    cr_expect_not(tombs_may_be());
+    cr_assert(slot_claim(slot));
+    tombs_note(fd, slot);
+    cr_expect_eq(tombs_count().tombstones, 0);
+    cr_expect(tombs_may_be());
+    slot_release(slot, SLOT_BURIED, SLOT_TOLD);
+    cr_expect(tombs_is(fd));
+    close(fd);
+    slot_vacate(slot);
+    cr_expect_eq(tombs_count().tombstones, 0);
+    cr_expect_not(tombs_may_be());
+}
+
 static bool is_open(int fd)
 {
     return fcntl(fd, F_GETFD) >= 0;

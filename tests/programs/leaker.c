@@ -21,6 +21,9 @@
  *     keepalive=SECONDS  SO_KEEPALIVE, with this TCP_KEEPIDLE
  *     options            print both
  *     dup2=FD            duplicate the socket
+ *     copy               go on with a duplicate
+ *     fd=FD              go on with what has this number
+ *     lend               a vfork child writes one byte, and exits with 0 when it got an answer
  *     close              close it
  *     fork               go on in a child, the parent waits for it
  *     vfork              a vfork child closes the socket's number and exits
@@ -285,6 +288,18 @@ static void borrow(void)
     waitpid(pid, NULL, 0);
 }
 
+static void lend(void)
+{
+    int status = 0;
+    const pid_t pid = vfork();
+    if (pid == 0) {
+        const ssize_t n = write(fd, "", 1);
+        _exit(n < 0 && errno != EPIPE);
+    }
+    waitpid(pid, &status, 0);
+    printf("lend %s\n", WIFEXITED(status) && WEXITSTATUS(status) == 0 ? "0" : "killed");
+}
+
 /* connect on a datagram socket sends nothing. */
 static void dial_udp(void)
 {
@@ -407,6 +422,12 @@ static void take(const char *step)
         print_options();
     else if (begins(step, "dup2="))
         dup2(fd, port_of(step));
+    else if (begins(step, "fd="))
+        fd = port_of(step);
+    else if (strcmp(step, "copy") == 0)
+        fd = dup(fd);
+    else if (strcmp(step, "lend") == 0)
+        lend();
     else if (strcmp(step, "close") == 0)
         close(fd);
     else if (strcmp(step, "fork") == 0)
