@@ -4,6 +4,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 
 /* include/linux/errno.h of the kernel: seen by a tracer alone. */
@@ -58,9 +59,30 @@ long registers_interrupted(const struct registers *registers)
     return (long)registers->at.orig_rax;
 }
 
+/*
+ * Nothing is done yet when one of these says EINTR. Others are left alone: close(2) has already
+ * given the descriptor up then.
+ */
+static bool can_be_made_again(long number)
+{
+    static const long calls[] = {
+        SYS_epoll_wait,    SYS_epoll_pwait,    SYS_epoll_pwait2, SYS_rt_sigtimedwait,
+        SYS_semop,         SYS_semtimedop,     SYS_read,         SYS_readv,
+        SYS_recvfrom,      SYS_recvmsg,        SYS_recvmmsg,     SYS_write,
+        SYS_writev,        SYS_sendto,         SYS_sendmsg,      SYS_sendmmsg,
+        SYS_accept,        SYS_accept4,        SYS_connect,      SYS_io_getevents,
+        SYS_io_pgetevents, SYS_io_uring_enter,
+    };
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+        if (calls[i] == number)
+            return true;
+    return false;
+}
+
 bool registers_say_eintr(const struct registers *registers)
 {
-    return registers_interrupted(registers) >= 0 && registers_result(registers) == -EINTR;
+    return registers_result(registers) == -EINTR &&
+           can_be_made_again(registers_interrupted(registers));
 }
 
 /* The kernel turns it into EINTR when a handler runs, and makes the call again when none does. */

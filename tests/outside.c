@@ -1,0 +1,196 @@
+/*
+ * closewait reap: what it closes in a process that already runs, and that the process does not
+ * notice anything else.
+ */
+#define _GNU_SOURCE
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "support.h"
+
+enum { SAID = 64 * 1024 };
+
+static char said[SAID];
+
+/* A peer that closes each connection once it is there. */
+static void hang_up(int listener)
+{
+    const int fd = accept(listener, NULL, NULL);
+    cr_assert_geq(fd, 0);
+    close(fd);
+}
+
+/* Runs closewait reap on the program, with what it says in said. Returns its status. */
+static int reap(const struct program *program, const char *arguments)
+{
+    return shell(said, sizeof(said), "timeout 30 %s reap %s %d 2>&1", built("closewait"), arguments,
+                 (int)program->pid);
+}
+
+static bool is_leaked(const void *argument)
+{
+    const struct program *program = argument;
+    reap(program, "--grace=1ms --dry-run");
+    return strstr(said, "would be closed") != NULL;
+}
+
+/* Until there is a socket to close. */
+static void await_leak(const struct program *program)
+{
+    cr_assert(eventually(is_leaked, program), "%s", said);
+}
+
+static void must_reap(const struct program *program)
+{
+    cr_assert_eq(reap(program, "--all --grace=1ms"), 0, "%s", said);
+    cr_assert_not_null(strstr(said, ": closed, and the connection is gone"), "%s", said);
+}
+
+/* A leaker with a socket that is bound to the port own and leaked. */
+static int start_leaker(struct program *program, const char *build, in_port_t own, char *last)
+{
+    in_port_t port = 0;
+    const int listener = peer_listen(AF_INET, &port);
+    program_start(program, NULL,
+                  ARGS(built(build), step("from", own), step("connect4", port), "wait", "probe",
+                       last ? last : step("connect4", port)));
+    hang_up(listener);
+    await_leak(program);
+    return listener;
+}
+
+Test(outside, frees_the_port_of_a_program_however_it_is_linked)
+{
+    static const char *const builds[] = {"tests/leaker", "tests/leaker-static", "tests/leaker-musl",
+                                         "tests/leaker-musl-static"};
+    for (size_t i = 0; i < sizeof(builds) / sizeof(builds[0]); i++) {
+        struct program program;
+        const int listener = start_leaker(&program, builds[i], free_port(), NULL);
+        must_reap(&program);
+        program_go_on(&program);
+        cr_expect_eq(program_end(&program), 0, "%s: %s", builds[i], program.said);
+        cr_expect_not_null(
+            strstr(program.said, "poll in hup, recv 0, send Broken pipe, getpeername"), "%s",
+            program.said);
+        cr_expect_eq(times(program.said, "did connect4"), 2, "%s", program.said);
+        close(listener);
+    }
+}
+
+Test(outside, changes_nothing_in_a_dry_run)
+{
+    struct program program;
+    start_leaker(&program, "tests/leaker", free_port(), "nothing");
+    cr_expect_eq(reap(&program, "--grace=1ms --dry-run"), 0, "%s", said);
+    cr_expect_not_null(strstr(said, "leaked, class eof-unread; the peer closed "), "%s", said);
+    cr_expect_not_null(strstr(said, "    would be closed\n"), "%s", said);
+    cr_expect_eq(reap(&program, "--grace=1h --dry-run"), 0, "%s", said);
+    cr_expect_not_null(strstr(said, "would be left alone: waiting: grace is 1h00m and is not over"),
+                       "%s", said);
+    program_go_on(&program);
+    cr_expect_eq(program_end(&program), 0);
+    cr_expect_not_null(strstr(program.said, "poll in, recv 0, send 1,"), "%s", program.said);
+}
+
+/* What each call gives in the end, with or without a stop of the process. */
+static const struct {
+    const char *call;
+    const char *result;
+    bool timed;   /* to its time, which is 1 s */
+    bool renewed; /* after a stop that is in the middle, up to twice that */
+} calls[] = {
+    {"epoll", "1 -", false, false},
+    {"epoll_timed", "0 -", true, true},
+    {"futex", "0 -", false, false},
+    {"futex_timed", "-1 ETIMEDOUT", true, false},
+    {"nanosleep", "0 -", true, false},
+    {"clock_nanosleep", "0 -", true, false},
+    {"read", "1 -", false, false},
+    {"accept", "0 -", false, false},
+    {"poll", "1 -", false, false},
+    {"poll_timed", "0 -", true, false},
+    {"select_timed", "0 -", true, false},
+    {"recv_timed", "-1 EAGAIN", true, true},
+    {"read_timed", "-1 EAGAIN", true, true},
+    {"pause", "-1 EINTR", false, false},
+    {"sigsuspend", "-1 EINTR", false, false},
+    {"sigtimedwait", "-1 EAGAIN", true, true},
+    {"wait4", "0 -", false, false},
+    {"semop", "0 -", false, false},
+    {"semtimedop", "-1 EAGAIN", true, true},
+    {"spin", "0 -", false, false},
+};
+
+enum { CALLS = sizeof(calls) / sizeof(calls[0]), TIME_MS = 1000, SLACK_MS = 300 };
+
+static void must_have_returned(const struct program *program, size_t row)
+{
+    char begin[64];
+    snprintf(begin, sizeof(begin), "%s: %s after ", calls[row].call, calls[row].result);
+    const char *line = strstr(program->said, begin);
+    cr_expect_not_null(line, "no '%s' in:\n%s", begin, program->said);
+    if (!line || !calls[row].timed)
+        return;
+    const long ms = strtol(line + strlen(begin), NULL, 10);
+    cr_expect_geq(ms, TIME_MS - 1, "%s: %ld ms", calls[row].call, ms);
+    cr_expect_leq(ms, (calls[row].renewed ? 2 * TIME_MS : TIME_MS) + SLACK_MS, "%s: %ld ms",
+                  calls[row].call, ms);
+}
+
+static void pause_ms(int ms)
+{
+    const uint64_t begin = now_ms();
+    while (now_ms() - begin < (uint64_t)ms)
+        poll(NULL, 0, 10);
+}
+
+Test(outside, lets_every_blocking_call_go_on, .timeout = 60)
+{
+    struct program program;
+    in_port_t port = 0;
+    char number[16];
+    char *argv[CALLS + 3] = {built("tests/blocked"), number};
+    const int listener = peer_listen(AF_INET, &port);
+    snprintf(number, sizeof(number), "%d", port);
+    for (size_t i = 0; i < CALLS; i++)
+        argv[2 + i] = (char *)calls[i].call;
+    program_start(&program, NULL, argv);
+    hang_up(listener);
+    program_must_say(&program, "leaked");
+    pause_ms(300);
+    must_reap(&program);
+    program_go_on(&program);
+    cr_expect_eq(program_end(&program), 0);
+    for (size_t i = 0; i < CALLS; i++)
+        must_have_returned(&program, i);
+    cr_expect_not_null(strstr(program.said, "over\n"));
+}
+
+/* The one thread is the one that makes our calls. */
+Test(outside, lets_the_call_go_on_of_the_thread_that_it_uses, .timeout = 100)
+{
+    for (size_t i = 0; i < CALLS; i++) {
+        struct program program;
+        in_port_t port = 0;
+        char number[16];
+        const int listener = peer_listen(AF_INET, &port);
+        snprintf(number, sizeof(number), "%d", port);
+        program_start(&program, NULL, ARGS(built("tests/blocked"), number, (char *)calls[i].call));
+        hang_up(listener);
+        program_must_say(&program, "leaked");
+        pause_ms(100);
+        must_reap(&program);
+        program_go_on(&program);
+        cr_expect_eq(program_end(&program), 0);
+        must_have_returned(&program, i);
+        close(listener);
+    }
+}
