@@ -52,7 +52,7 @@ SYMBOL_LIBS := -ldw -lelf -liberty
 UNIT_OBJ    := $(filter-out $(BUILD)/shim/hooks.o $(BUILD)/shim/init.o,$(SHIM_OBJ))
 TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors manners flood caller-O0 caller-O2 caller-omit caller-frame thrower plugin.so storm leaker leaker-musl leaker-static \
 	leaker-musl-static leaker-fortified leaker-lfs leaker-tsan names names-musl early.so places places-O0 \
-	places-cxx places-cxx-O0 find blocked)
+	places-cxx places-cxx-O0 find blocked restless)
 
 all: $(BUILD)/libclosewait.so $(BUILD)/closewait $(DEMO)
 
@@ -117,7 +117,7 @@ $(BUILD)/tests/leaker-musl-static: tests/programs/leaker.c
 $(BUILD)/tests/manners: $(BUILD)/tests/programs/manners.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
 
-$(BUILD)/tests/blocked: $(BUILD)/tests/programs/blocked.o
+$(BUILD)/tests/blocked $(BUILD)/tests/restless: $(BUILD)/tests/%: $(BUILD)/tests/programs/%.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< -lpthread
 
 $(BUILD)/tests/flood: $(BUILD)/tests/programs/flood.o

@@ -230,9 +230,9 @@ long hand_call(struct hand *hand, long number, const long arguments[3])
 }
 
 /*
- * Back into a stop of the kind in which the kernel sees to interrupted calls when it ends: after a
- * system call it would not, and the program would see -ERESTARTSYS. It is asked for before the
- * thread is resumed, so that not one instruction is run between.
+ * Back into a stop of the kind in which the kernel sees to interrupted calls when it ends. After a
+ * system call nothing promises that, and the program could see -ERESTARTSYS. It is asked for before
+ * the thread is resumed, so that not one instruction is run between.
  */
 static bool return_to_event_stop(struct hand *hand)
 {

@@ -180,12 +180,14 @@ struct reaping {
     struct target target;
     struct findings findings;
     struct burials burials;
+    size_t told;
     bool good; /* nothing was refused, nothing failed */
 };
 
 static void tell(struct reaping *reaping, struct deed deed)
 {
     deed.target = &reaping->target;
+    reaping->told++;
     reaping->good &= deed.act == ACT_CLOSED || reaping->settings->dry_run;
     reap_tell(&deed, reaping->settings->json ? FORMAT_JSON : FORMAT_TEXT);
 }
@@ -285,6 +287,13 @@ static void make_burials(struct reaping *reaping)
         tell_burial(reaping, &burials->at[i], burials->endings[i]);
 }
 
+static void tell_nothing(const struct reaping *reaping)
+{
+    if (!reaping->settings->json)
+        printf("closewait: %s[%d]: nothing to close: no socket is %s\n", reaping->target.comm,
+               (int)reaping->target.pid, reaping->settings->dead_only ? "dead" : "leaked or dead");
+}
+
 static bool reap(const struct settings *settings)
 {
     char why[512];
@@ -299,6 +308,8 @@ static bool reap(const struct settings *settings)
             decide_all(&reaping);
         if (reaping.burials.count > 0)
             make_burials(&reaping);
+        if (reaping.told == 0 && settings->fd_count == 0)
+            tell_nothing(&reaping);
     }
     burials_free(&reaping.burials);
     findings_free(&reaping.findings);

@@ -14,6 +14,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "clock.h"
+
 /* A pidfd of a thread that is not the first (pidfd_open(2)); since Linux 6.9. */
 enum { THREAD_TOO = O_EXCL };
 
@@ -98,13 +100,20 @@ void target_explain_refusal(const struct target *target, char *why, size_t why_s
                      : " for a process of another user, or one that changed its user: run as root");
 }
 
-/* The first thread, or another where that one has ended and the others go on. */
+/*
+ * The first thread, or another where that one has ended and the others go on. For a moment it also
+ * seems to have ended when another thread executes a program, and takes its place.
+ */
 static pid_t living_thread(pid_t pid)
 {
+    enum { LOOKS = 5, LOOK_MS = 2 };
     char path[32];
     pid_t found = pid;
-    if (target_state(pid, pid) != 'Z')
-        return pid;
+    for (int i = 0; i < LOOKS; i++) {
+        if (target_state(pid, pid) != 'Z')
+            return pid;
+        clock_sleep_ms(LOOK_MS);
+    }
     snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
     DIR *folder = opendir(path);
     if (!folder)
@@ -119,6 +128,12 @@ static pid_t living_thread(pid_t pid)
     return found;
 }
 
+/* Kernel threads and zombies have no descriptors: so has a process that just ends. */
+static bool has_descriptors(pid_t pid)
+{
+    return target_state(pid, pid) != 'Z' && !process_is_kernel_thread(pid);
+}
+
 /* A process of its own that has the same table, not a copy of it (CLONE_FILES): 0, or its id. */
 static pid_t sharer(const struct target *target)
 {
@@ -127,7 +142,8 @@ static pid_t sharer(const struct target *target)
     processes_add_all(&pids);
     for (size_t i = 0; i < pids.count && !found; i++)
         if (pids.at[i] != target->pid &&
-            syscall(SYS_kcmp, target->tid, pids.at[i], KCMP_FILES, 0, 0) == 0)
+            syscall(SYS_kcmp, target->tid, pids.at[i], KCMP_FILES, 0, 0) == 0 &&
+            has_descriptors(pids.at[i]))
             found = pids.at[i];
     free(pids.at);
     return found;

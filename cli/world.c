@@ -49,6 +49,7 @@ struct world {
     struct tracee *tracees;
     size_t count;
     pid_t restless; /* a thread that did not stop */
+    bool refused;   /* a thread could not be seized, and nothing shows why */
     uint64_t since_us;
     struct hand hand;
     enum outcome outcome;
@@ -94,8 +95,8 @@ static bool may_be_left(struct world *world, pid_t tid)
     }
     if (tracer < 0 || state == 0 || state == 'Z' || state == 'X' || process_is_worker(tid))
         return true;
-    target_explain_refusal(world->target, world->why, world->why_size);
-    return false;
+    world->refused = true; /* of a process that executes another program, for a moment */
+    return true;
 }
 
 static bool seize(struct world *world, pid_t tid)
@@ -108,12 +109,16 @@ static bool seize(struct world *world, pid_t tid)
     return errno == ESRCH || may_be_left(world, tid);
 }
 
-/* Every thread that is not ours yet. False when that is not possible; why says it. */
+/*
+ * Every thread that is not ours yet; more says that there may be others. False when that is not
+ * possible; why says it.
+ */
 static bool seize_all(struct world *world, bool *more)
 {
     char path[32];
     bool good = true;
     const size_t before = world->count;
+    world->refused = false;
     snprintf(path, sizeof(path), "/proc/%d/task", (int)world->target->pid);
     DIR *folder = opendir(path);
     for (const struct dirent *entry; folder && good && (entry = readdir(folder));) {
@@ -123,7 +128,7 @@ static bool seize_all(struct world *world, bool *more)
     }
     if (folder)
         closedir(folder);
-    *more = world->count > before;
+    *more = world->count > before || world->refused;
     return good;
 }
 
@@ -245,6 +250,14 @@ static enum outcome inspect(struct world *world)
                : OUTCOME_NEVER;
 }
 
+static enum outcome give_up(const struct world *world)
+{
+    if (!world->refused)
+        return OUTCOME_RESTLESS;
+    target_explain_refusal(world->target, world->why, world->why_size);
+    return OUTCOME_NEVER;
+}
+
 static enum outcome stop(struct world *world)
 {
     const uint64_t begin = clock_ms();
@@ -264,7 +277,7 @@ static enum outcome stop(struct world *world)
                 return outcome;
         }
         if (clock_ms() - begin > STOP_MS)
-            return OUTCOME_RESTLESS;
+            return give_up(world);
         if (!all)
             clock_sleep_us(LOOK_US);
     }

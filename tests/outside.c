@@ -194,3 +194,62 @@ Test(outside, lets_the_call_go_on_of_the_thread_that_it_uses, .timeout = 100)
         close(listener);
     }
 }
+
+/*
+ * Closes a socket. A process that executes another program has no descriptors for a moment: then it
+ * is said in a line, and is tried again, as a user would.
+ */
+static void must_reap_fd(const struct program *program, int fd, int tries)
+{
+    int status = 1;
+    while (status != 0 && tries-- > 0) {
+        status = shell(said, sizeof(said), "timeout 30 %s reap --grace=1ms %d %d 2>&1",
+                       built("closewait"), (int)program->pid, fd);
+        cr_assert_leq(status, 1, "%s", said);
+        cr_assert_eq(strncmp(said, "closewait", 9), 0, "%s", said);
+    }
+    cr_assert_eq(status, 0, "fd %d: %s", fd, said);
+}
+
+/* Closes one leaked socket after the other, each in a stop of its own. */
+static void must_bear_reaps(const char *kind, int tries)
+{
+    enum { REAPS = 200, FIRST = 3 };
+    struct program program;
+    in_port_t port = 0;
+    char number[16];
+    const int listener = peer_listen(AF_INET, &port);
+    snprintf(number, sizeof(number), "%d", port);
+    program_start(&program, NULL, ARGS(built("tests/restless"), number, "200", (char *)kind));
+    for (int i = 0; i < REAPS; i++)
+        hang_up(listener);
+    program_must_say(&program, "leaked");
+    for (int i = 0; i < REAPS; i++)
+        must_reap_fd(&program, FIRST + i, tries);
+    cr_expect_eq(reap(&program, "--dry-run --grace=1ms"), 0);
+    cr_expect_not_null(strstr(said, ": nothing to close: no socket is leaked or dead\n"), "%s",
+                       said);
+    program_go_on(&program);
+    cr_expect_eq(program_end(&program), 0, "%s: %s", kind, program.reported);
+    cr_expect_not_null(strstr(program.said, "fine\n"));
+}
+
+Test(outside, stops_a_program_that_makes_and_ends_threads, .timeout = 100)
+{
+    must_bear_reaps("threads", 1);
+}
+
+Test(outside, loses_and_doubles_no_signal, .timeout = 100)
+{
+    must_bear_reaps("signals", 1);
+}
+
+Test(outside, bears_a_program_that_executes_itself, .timeout = 100)
+{
+    must_bear_reaps("execs", 50);
+}
+
+Test(outside, bears_a_program_that_forks_and_spawns, .timeout = 100)
+{
+    must_bear_reaps("forks", 1);
+}
