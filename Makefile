@@ -54,6 +54,9 @@ TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors manners flood caller-O0 calle
 	leaker-musl-static leaker-fortified leaker-lfs leaker-tsan names names-musl early.so places places-O0 \
 	places-cxx places-cxx-O0 find blocked restless)
 
+# A program that libc never sees, where there is Go; its test is skipped elsewhere.
+TEST_PROGRAMS += $(if $(shell command -v go),$(BUILD)/tests/go-server)
+
 all: $(BUILD)/libclosewait.so $(BUILD)/closewait $(DEMO)
 
 $(BUILD)/libclosewait.so: $(SHIM_OBJ) $(BUILD)/shim/versions.map
@@ -168,6 +171,10 @@ $(BUILD)/tests/leaker-tsan: tests/programs/leaker.c
 $(BUILD)/tests/early.so: tests/programs/early.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(WARNINGS) -O2 -fPIC -shared -o $@ $<
+
+$(BUILD)/tests/go-server: tests/go/server.go
+	@mkdir -p $(@D)
+	CGO_ENABLED=0 GO111MODULE=off GOCACHE=$(abspath $(BUILD))/go go build -o $@ $<
 
 $(BUILD)/tests/find: $(BUILD)/tests/programs/find.o $(SYMBOL_OBJ)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS)

@@ -31,6 +31,7 @@ static void dig_some(struct world *world, void *argument)
     do {
         grave_dig(&burials->at[work->next++], world, work->target, work->options);
     } while (work->next < burials->count && world_stopped_us(world) - begin_us < STOP_US);
+    burials->stops++;
     const uint64_t stopped_us = world_stopped_us(world);
     if (stopped_us > burials->stopped_us)
         burials->stopped_us = stopped_us;

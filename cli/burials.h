@@ -16,7 +16,8 @@ struct burials {
     struct grave *at;
     enum ending *endings; /* of those that are done */
     size_t count;
-    uint64_t stopped_us; /* the longest time that the process stood still */
+    uint64_t stopped_us; /* how long the process stood still, at the longest */
+    unsigned stops;      /* how often */
 };
 
 /* One more; begin with a zeroed struct. */

@@ -277,6 +277,19 @@ static void tell_burial(struct reaping *reaping, const struct grave *grave, enum
     tell(reaping, deed);
 }
 
+/* Whoever closes things in a service wants to know what it has cost. */
+static void tell_stops(const struct reaping *reaping)
+{
+    const struct burials *burials = &reaping->burials;
+    if (reaping->settings->json || burials->stops == 0)
+        return;
+    printf("closewait: %s[%d]: stood still for %.1f ms", reaping->target.comm,
+           (int)reaping->target.pid, (double)burials->stopped_us / 1000);
+    if (burials->stops > 1)
+        printf(" at the longest, %u times", burials->stops);
+    putchar('\n');
+}
+
 static void make_burials(struct reaping *reaping)
 {
     char why[512];
@@ -285,6 +298,7 @@ static void make_burials(struct reaping *reaping)
         reaping->good = complain(why);
     for (size_t i = 0; i < burials->count; i++)
         tell_burial(reaping, &burials->at[i], burials->endings[i]);
+    tell_stops(reaping);
 }
 
 static void tell_nothing(const struct reaping *reaping)
