@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -99,8 +100,7 @@ static bool make_reset(int tomb, int family)
         own.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (connect(tomb, &own.any, len) != 0 && errno != EINPROGRESS)
         return false;
-    connect(tomb, &none, sizeof(none));
-    return has_error(tomb);
+    return connect(tomb, &none, sizeof(none)) == 0 && has_error(tomb);
 }
 
 /*
@@ -142,13 +142,14 @@ static bool is_cloexec(const struct target *target, int fd)
 {
     char path[64];
     char line[128];
-    unsigned flags = 0;
+    static const char name[] = "flags:";
+    unsigned long flags = 0;
     snprintf(path, sizeof(path), "/proc/%d/task/%d/fdinfo/%d", (int)target->pid, (int)target->tid,
              fd);
     FILE *file = fopen(path, "re");
     while (file && fgets(line, sizeof(line), file))
-        if (sscanf(line, "flags: %o", &flags) == 1)
-            break;
+        if (strncmp(line, name, sizeof(name) - 1) == 0)
+            flags = strtoul(line + sizeof(name) - 1, NULL, 8);
     if (file)
         fclose(file);
     return flags & O_CLOEXEC;

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
@@ -52,23 +53,27 @@ static uint64_t find_instruction(pid_t tid, uint64_t at, uint64_t end)
     return 0;
 }
 
+/* Of a line of /proc/PID/maps; 0: it is no code that can be read, or has none. */
+static uint64_t instruction_in(pid_t tid, const char *line)
+{
+    char *rest = NULL;
+    const uint64_t start = strtoull(line, &rest, 16);
+    const uint64_t end = *rest == '-' ? strtoull(rest + 1, &rest, 16) : 0;
+    return strncmp(rest, " r-x", 4) == 0 ? find_instruction(tid, start, end) : 0;
+}
+
 /* In the vdso, which every process has unless that was switched off; else wherever there is one. */
 static uint64_t instruction_of(pid_t pid, pid_t tid)
 {
     char path[64];
     char line[512];
     uint64_t found = 0;
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/maps", (int)pid, (int)tid);
     for (int any = 0; any < 2 && !found; any++) {
-        snprintf(path, sizeof(path), "/proc/%d/task/%d/maps", (int)pid, (int)tid);
         FILE *file = fopen(path, "re");
-        while (file && !found && fgets(line, sizeof(line), file)) {
-            unsigned long start = 0;
-            unsigned long end = 0;
-            char mode[8] = "";
-            if (sscanf(line, "%lx-%lx %7s", &start, &end, mode) == 3 &&
-                strncmp(mode, "r-x", 3) == 0 && (any || strstr(line, "[vdso]")))
-                found = find_instruction(tid, start, end);
-        }
+        while (file && !found && fgets(line, sizeof(line), file))
+            if (any || strstr(line, "[vdso]"))
+                found = instruction_in(tid, line);
         if (file)
             fclose(file);
     }

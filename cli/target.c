@@ -74,23 +74,30 @@ void target_explain_tracer(const struct target *target, pid_t tracer, char *why,
         (int)target->pid, (int)tracer, comm[0] ? " (" : "", comm, comm[0] ? ")" : "");
 }
 
+/* 0 where there is no such file. */
+static long yama_scope(void)
+{
+    char text[16] = "";
+    FILE *file = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
+    if (!file)
+        return 0;
+    const bool read = fgets(text, sizeof(text), file) != NULL;
+    fclose(file);
+    return read ? strtol(text, NULL, 10) : 0;
+}
+
 void target_explain_refusal(const struct target *target, char *why, size_t why_size)
 {
-    int scope = 0;
-    FILE *file = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
-    if (file && fscanf(file, "%d", &scope) != 1)
-        scope = 0;
-    if (file)
-        fclose(file);
+    const long scope = yama_scope();
     if (scope >= 3)
         snprintf(why, why_size,
-                 "may not enter process %d: kernel.yama.ptrace_scope is %d, which forbids it to "
+                 "may not enter process %d: kernel.yama.ptrace_scope is %ld, which forbids it to "
                  "everybody until the next boot",
                  (int)target->pid, scope);
     else if (scope > 0 && geteuid() != 0)
         snprintf(why, why_size,
                  "may not enter process %d: it takes CAP_SYS_PTRACE, since "
-                 "kernel.yama.ptrace_scope is %d: run as root",
+                 "kernel.yama.ptrace_scope is %ld: run as root",
                  (int)target->pid, scope);
     else
         snprintf(why, why_size, "may not enter process %d: it takes CAP_SYS_PTRACE%s",
@@ -100,31 +107,46 @@ void target_explain_refusal(const struct target *target, char *why, size_t why_s
                      : " for a process of another user, or one that changed its user: run as root");
 }
 
+static bool runs(pid_t pid, pid_t tid)
+{
+    const char state = target_state(pid, tid);
+    return state && state != 'Z' && state != 'X';
+}
+
+/* A thread that has not ended; 0: there is none. */
+static pid_t any_thread(pid_t pid)
+{
+    char path[32];
+    pid_t found = 0;
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    DIR *folder = opendir(path);
+    if (!folder)
+        return 0;
+    for (const struct dirent *entry; !found && (entry = readdir(folder));) {
+        const pid_t tid = (pid_t)strtonum(entry->d_name, 1, INT_MAX, NULL);
+        if (tid > 0 && runs(pid, tid))
+            found = tid;
+    }
+    closedir(folder);
+    return found;
+}
+
 /*
  * The first thread, or another where that one has ended and the others go on. For a moment it also
  * seems to have ended when another thread executes a program, and takes its place.
  */
 static pid_t living_thread(pid_t pid)
 {
-    enum { LOOKS = 5, LOOK_MS = 2 };
-    char path[32];
+    enum { LOOKS = 50, LOOK_MS = 2 };
     pid_t found = pid;
     for (int i = 0; i < LOOKS; i++) {
         if (target_state(pid, pid) != 'Z')
             return pid;
+        found = any_thread(pid);
+        if (!found)
+            return pid;
         clock_sleep_ms(LOOK_MS);
     }
-    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-    DIR *folder = opendir(path);
-    if (!folder)
-        return pid;
-    for (const struct dirent *entry; found == pid && (entry = readdir(folder));) {
-        const pid_t tid = (pid_t)strtonum(entry->d_name, 1, INT_MAX, NULL);
-        const char state = tid > 0 ? target_state(pid, tid) : 0;
-        if (state && state != 'Z' && state != 'X')
-            found = tid;
-    }
-    closedir(folder);
     return found;
 }
 

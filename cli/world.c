@@ -23,9 +23,10 @@
 
 /*
  * A thread that waits for the kernel (D state) or for a vfork child does not stop. The others
- * stand still for STOP_MS then, go on for as long, and are tried again.
+ * stand still for STOP_MS then, go on for as long, and are tried again. One that only waits for a
+ * processor does, sooner or later: BUSY_MS.
  */
-enum { TRIES = 5, STOP_MS = 60, LOOK_US = 30 };
+enum { TRIES = 5, STOP_MS = 60, BUSY_MS = 1000, LOOK_US = 30 };
 
 /* A thread that is traced by us. */
 struct tracee {
@@ -258,6 +259,14 @@ static enum outcome give_up(const struct world *world)
     return OUTCOME_NEVER;
 }
 
+static bool is_patient(const struct world *world, uint64_t waited_ms)
+{
+    if (waited_ms <= STOP_MS)
+        return true;
+    return waited_ms <= BUSY_MS && !world->refused &&
+           target_state(world->target->pid, world->restless) != 'D';
+}
+
 static enum outcome stop(struct world *world)
 {
     const uint64_t begin = clock_ms();
@@ -276,7 +285,7 @@ static enum outcome stop(struct world *world)
             if (outcome != OUTCOME_RESTLESS)
                 return outcome;
         }
-        if (clock_ms() - begin > STOP_MS)
+        if (!is_patient(world, clock_ms() - begin))
             return give_up(world);
         if (!all)
             clock_sleep_us(LOOK_US);

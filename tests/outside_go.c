@@ -78,7 +78,7 @@ Test(outside_go, a_busy_server_loses_its_leaks_and_nothing_else, .timeout = 60)
     struct program program;
     program_start(&program, NULL, ARGS(built("tests/go-server")));
     program_must_say(&program, "\n");
-    const in_port_t port = (in_port_t)atoi(strstr(program.said, "port ") + 5);
+    const in_port_t port = (in_port_t)strtol(strstr(program.said, "port ") + 5, NULL, 10);
     for (int i = 0; i < LEAKED; i++) {
         const int fd = dial(AF_INET, port);
         cr_assert_eq(send(fd, "L", 1, 0), 1);

@@ -354,11 +354,11 @@ Test(outside_sockets, agrees_with_ss_on_a_hundred_and_leaves_none)
         fds[i] = leaked(i % 2 ? AF_INET : AF_INET6);
     shell(theirs, sizeof(theirs), "ss -tanpH state close-wait | grep -c 'pid=%d,'", (int)getpid());
     cr_expect_eq(reap(getpid(), "--grace=1ms --dry-run --all", ""), 0);
-    cr_expect_eq(times(said, "would be closed\n"), atoi(theirs), "%s", said);
+    cr_expect_eq(times(said, "would be closed\n"), strtol(theirs, NULL, 10), "%s", said);
     cr_expect_eq(reap(getpid(), "--grace=1ms --all", ""), 0);
     cr_expect_eq(times(said, ": closed, and the connection is gone\n"), SOCKETS + 1, "%s", said);
     shell(theirs, sizeof(theirs), "ss -tanpH state close-wait | grep -c 'pid=%d,'", (int)getpid());
-    cr_expect_eq(atoi(theirs), 0);
+    cr_expect_eq(strtol(theirs, NULL, 10), 0);
     for (int i = 0; i < SOCKETS; i++)
         must_be_ended(fds[i]);
 }

@@ -148,7 +148,7 @@ Test(outside_states, a_traced_process_is_refused_with_the_tracer)
     const struct child child = start_child(wait_only);
     shell(tracer, sizeof(tracer),
           "strace -qq -o /dev/null -p %d </dev/null >/dev/null 2>&1 & echo $!", (int)child.pid);
-    const pid_t strace = atoi(tracer);
+    const pid_t strace = (pid_t)strtol(tracer, NULL, 10);
     snprintf(expected, sizeof(expected), "process %d is traced by process %d (strace)",
              (int)child.pid, (int)strace);
     for (int i = 0; i < 200 && !strstr(said, "is traced by"); i++)

@@ -32,9 +32,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WAIT_MS = 1000, CALLS_MAX = 32 };
+#define WAIT_MS 1500L
 
-static const struct timespec wait_time = {.tv_sec = WAIT_MS / 1000};
+enum { CALLS_MAX = 32 };
+
+static const struct timespec wait_time = {.tv_sec = WAIT_MS / 1000,
+                                          .tv_nsec = WAIT_MS % 1000 * 1000000};
 
 /* Seen by the child that sets things off. */
 struct shared {
@@ -113,14 +116,15 @@ static long do_poll_timed(void)
 
 static long do_select_timed(void)
 {
-    return select(0, NULL, NULL, NULL, &(struct timeval){.tv_sec = WAIT_MS / 1000});
+    return select(0, NULL, NULL, NULL,
+                  &(struct timeval){.tv_sec = WAIT_MS / 1000, .tv_usec = WAIT_MS % 1000 * 1000});
 }
 
 static long do_recv_timed(void)
 {
     char byte;
     int pair[2];
-    const struct timeval limit = {.tv_sec = WAIT_MS / 1000};
+    const struct timeval limit = {.tv_sec = WAIT_MS / 1000, .tv_usec = WAIT_MS % 1000 * 1000};
     socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
     setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     return recv(pair[0], &byte, 1, 0);
@@ -130,7 +134,7 @@ static long do_read_timed(void)
 {
     char byte;
     int pair[2];
-    const struct timeval limit = {.tv_sec = WAIT_MS / 1000};
+    const struct timeval limit = {.tv_sec = WAIT_MS / 1000, .tv_usec = WAIT_MS % 1000 * 1000};
     socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
     setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     return read(pair[0], &byte, 1);
@@ -263,7 +267,8 @@ static void set_off(pid_t program)
     struct sembuf give = {.sem_op = 1};
     semop(semaphores, &give, 1);
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
-    connect(fd, (struct sockaddr *)&shared->listener, sizeof(shared->listener));
+    if (connect(fd, (struct sockaddr *)&shared->listener, sizeof(shared->listener)) != 0)
+        _exit(1);
     for (int i = 0; i < 2; i++)
         if (shared->paused[i])
             syscall(SYS_tgkill, program, shared->paused[i], SIGUSR1);
@@ -312,7 +317,8 @@ static void prepare(void)
 static void leak(const char *port)
 {
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons((in_port_t)atoi(port))};
+    struct sockaddr_in in = {.sin_family = AF_INET,
+                             .sin_port = htons((in_port_t)strtol(port, NULL, 10))};
     in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (connect(fd, (struct sockaddr *)&in, sizeof(in)) != 0) {
         perror("blocked: connect");

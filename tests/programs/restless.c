@@ -41,7 +41,8 @@ static void leak(const char *port, int count)
 {
     for (int i = 0; i < count; i++) {
         const int fd = socket(AF_INET, SOCK_STREAM, 0);
-        struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons((in_port_t)atoi(port))};
+        struct sockaddr_in in = {.sin_family = AF_INET,
+                                 .sin_port = htons((in_port_t)strtol(port, NULL, 10))};
         in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         MUST(connect(fd, (struct sockaddr *)&in, sizeof(in)) == 0);
         MUST(poll(&(struct pollfd){.fd = fd, .events = POLLRDHUP}, 1, -1) == 1);
@@ -154,7 +155,6 @@ static void run_execs(char **argv)
 
 static void run_forks(void)
 {
-    extern char **environ;
     while (!is_asked_to_end(0)) {
         int status = -1;
         pid_t pid = fork();
@@ -171,8 +171,9 @@ int main(int argc, char **argv)
 {
     if (argc != 4)
         return 2;
-    leak(argv[1], atoi(argv[2]));
-    if (atoi(argv[2]) > 0) {
+    const int count = (int)strtol(argv[2], NULL, 10);
+    leak(argv[1], count);
+    if (count > 0) {
         printf("leaked\n");
         fflush(stdout);
     }
