@@ -12,11 +12,7 @@
 #include <sys/user.h>
 
 struct registers {
-#if defined(__aarch64__)
-    struct user_pt_regs at;
-#else
     struct user_regs_struct at;
-#endif
 };
 
 enum registers_found {
