@@ -55,7 +55,8 @@ Test(run, answers_bad_usage_with_one_clear_line_and_status_2)
                                    "close\n"},
         {"run --output=a,b true", "closewait run: --output='a,b' has a comma, which separates "
                                   "options: choose a value without one\n"},
-        {"walk", "closewait: unknown verb 'walk': expected run, ps, reap or report (closewait --help)\n"},
+        {"walk", "closewait: unknown verb 'walk': expected run, ps, reap, watch or report "
+                 "(closewait --help)\n"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char said[4096];
