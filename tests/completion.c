@@ -27,7 +27,7 @@ Test(completion, of_bash_knows_verbs_options_and_values)
         const char *line;
         const char *offered;
     } rows[] = {
-        {"closewait ", "--help ps reap report run"},
+        {"closewait ", "--help ps reap report run watch"},
         {"closewait r", "reap report run"},
         {"closewait run --a", "--action="},
         {"closewait run --action=", "close close-dead log"},
@@ -58,6 +58,8 @@ Test(completion, of_bash_knows_verbs_options_and_values)
         {"closewait reap --grace=5", "500ms 5m"},
         {"closewait reap --format=j", "json"},
         {"closewait reap 1 --a", "--all"},
+        {"closewait watch --a", "--action="},
+        {"closewait watch --action=c", "close close-dead"},
         {"closewait walk --a", ""},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -94,7 +96,7 @@ Test(completion, of_bash_finds_the_sockets_of_a_process)
 
 Test(completion, of_bash_has_every_option_of_the_help)
 {
-    static const char *const verbs[] = {"run", "report", "ps", "reap"};
+    static const char *const verbs[] = {"run", "report", "ps", "reap", "watch"};
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
         char options[4096];
         if (shell(options, sizeof(options),
