@@ -23,8 +23,7 @@
 #include "verbs.h"
 #include "watched.h"
 
-/* Looks are as many as grace needs to be kept to, and not more. */
-enum { GO_ON = -1, LOOKS_IN_GRACE = 8, LOOK_MIN_MS = 50, LOOK_MAX_MS = 1000, OPTIONS_SIZE = 8192 };
+enum { GO_ON = -1, OPTIONS_SIZE = 8192 };
 
 struct watch {
     char words[OPTIONS_SIZE]; /* as the shim reads them */
@@ -206,8 +205,7 @@ static void look_at_all(struct watch *watch)
 
 static struct timespec pace(const struct options *options)
 {
-    uint32_t ms = options->grace_ms / LOOKS_IN_GRACE;
-    ms = ms < LOOK_MIN_MS ? LOOK_MIN_MS : ms > LOOK_MAX_MS ? LOOK_MAX_MS : ms;
+    const uint32_t ms = watched_pace_ms(options);
     return (struct timespec){.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
 }
 

@@ -206,6 +206,18 @@ void watched_end(struct watched *watched, const struct options *options)
     for (size_t i = 0; i < watched->count; i++)
         held += watched->sockets[i].told && !watched->sockets[i].closed;
     watched_tell_summary(watched, held, options);
+    watched_free(watched);
+}
+
+uint32_t watched_pace_ms(const struct options *options)
+{
+    enum { LOOKS_IN_GRACE = 8, LEAST_MS = 50, MOST_MS = 1000 };
+    const uint32_t ms = options->grace_ms / LOOKS_IN_GRACE;
+    return ms < LEAST_MS ? LEAST_MS : ms > MOST_MS ? MOST_MS : ms;
+}
+
+void watched_free(struct watched *watched)
+{
     free(watched->sockets);
     if (watched->output > STDERR_FILENO)
         close(watched->output);

@@ -51,7 +51,12 @@ bool watched_begin(struct watched *watched, pid_t pid, const struct options *opt
 /* One look, with what there is to tell and to close. False when the process has ended. */
 bool watched_look(struct watched *watched, const struct options *options);
 
-/* Tells the summary. */
+/* Tells the summary, and frees it. */
 void watched_end(struct watched *watched, const struct options *options);
+
+void watched_free(struct watched *watched);
+
+/* How long to wait between two looks: as many are made as grace needs to be kept to. */
+uint32_t watched_pace_ms(const struct options *options);
 
 #endif

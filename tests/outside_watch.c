@@ -173,6 +173,48 @@ Test(outside_watch, writes_json_as_the_schema_has_it)
     unlink(path);
 }
 
+/* The story's second take, by a program that no preload reaches. */
+Test(outside_watch, lets_a_static_program_bind_its_port_again_under_run)
+{
+    struct program program;
+    in_port_t port = 0;
+    char own[32];
+    const int listener = peer_listen(AF_INET, &port);
+    snprintf(own, sizeof(own), "from=%d", free_port());
+    program_start(&program, NULL,
+                  ARGS(built("closewait"), "run", "--action=close", "--grace=300ms",
+                       "--error-exitcode=99", built("tests/leaker-static"), own,
+                       step("connect4", port), "wait", step("connect4", port)));
+    close(accept(listener, NULL, NULL));
+    program_must_report(&program, ": closed, and the connection is gone\n");
+    program_go_on(&program);
+    cr_expect_eq(program_end(&program), 99, "%s", program.reported);
+    cr_expect_eq(times(program.said, "did connect4"), 2, "%s", program.said);
+    must_have(program.reported, "closewait run: the shim does not serve ");
+    must_have(program.reported, ": it is statically linked; it is watched from outside\n");
+    must_have(program.reported, ": summary: 1 socket leaked at 1 call site (0 growing), 1 reaped");
+}
+
+Test(outside_watch, serves_a_go_program_under_run)
+{
+    struct program program;
+    if (access(built("tests/go-server"), X_OK) != 0)
+        cr_skip_test("no Go");
+    program_start(&program, NULL,
+                  ARGS(built("closewait"), "run", "--grace=100ms", built("tests/go-server")));
+    program_must_say(&program, "\n");
+    const in_port_t port = (in_port_t)strtol(strstr(program.said, "port ") + 5, NULL, 10);
+    const int fd = dial(AF_INET, port);
+    cr_assert_eq(send(fd, "L", 1, 0), 1);
+    close(fd);
+    program_must_report(&program, ": leak: fd ");
+    cr_expect_eq(program_end(&program), 0);
+    must_have(
+        program.reported,
+        ": it is a Go program, which makes its system calls itself; it is watched from outside\n");
+    must_have(program.reported, ": summary: 1 socket leaked");
+}
+
 Test(outside_watch, arguments_that_are_wrong_are_told_in_a_line)
 {
     static const struct {
