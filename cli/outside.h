@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "options.h"
+#include "rules.h"
 #include "watched.h"
 
 struct outside {
@@ -22,13 +22,13 @@ struct outside {
  * is 0 when the program has ended already.
  */
 void outside_begin(struct outside *outside, pid_t pid, const char *program, const char *reason,
-                   const struct options *options);
+                   const struct rules *rules);
 
 /* A look, when it is time for one. */
-void outside_look(struct outside *outside, const struct options *options);
+void outside_look(struct outside *outside, const struct rules *rules);
 
 /* The program has ended: tells the summary. */
-void outside_end(struct outside *outside, const struct options *options);
+void outside_end(struct outside *outside, const struct rules *rules);
 
 /* The shim serves it after all: nothing is told any more. */
 void outside_drop(struct outside *outside);

@@ -51,6 +51,7 @@ struct run {
     bool greeted;
     bool warned;
     struct outside outside;
+    struct rules rules; /* for it */
     struct inbox inbox;
     struct retell retell;
     struct options asked; /* what the options say, the command's among them */
@@ -250,7 +251,7 @@ static void watch_from_outside(struct run *run, pid_t pid, const char *program)
                   run->blindness ? run->blindness
                   : run->refusal ? run->refusal
                                  : "the dynamic linker did not take it",
-                  &run->asked);
+                  &run->rules);
 }
 
 /* A program that the shim was not loaded into may become another one, with it. */
@@ -258,7 +259,7 @@ static void look_from_outside(struct run *run)
 {
     if (run->greeted && !run->blindness)
         outside_drop(&run->outside);
-    outside_look(&run->outside, &run->asked);
+    outside_look(&run->outside, &run->rules);
 }
 
 /*
@@ -338,7 +339,7 @@ static int attend(struct run *run, const char *program)
         look_from_outside(run);
     }
     watch_from_outside(run, 0, program);
-    outside_end(&run->outside, &run->asked);
+    outside_end(&run->outside, &run->rules);
     for (int i = 0; i < LAST_READS && inbox_read(&run->inbox, retell_line, &run->retell); i++) {
     }
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
@@ -377,7 +378,9 @@ static void leave(struct run *run)
 /* What can fail before anything is started. 0, or the exit status. */
 static int prepare(struct run *run)
 {
-    if (!retell_begin(&run->retell, &run->asked))
+    char why[512];
+    if (!retell_begin(&run->retell, &run->asked) ||
+        !rules_begin(&run->rules, &run->asked, why, sizeof(why)))
         return EXIT_USAGE;
     if (run->debuginfo_path && !retell_search(&run->retell, run->debuginfo_path))
         return complain("no memory");
@@ -423,5 +426,6 @@ int verb_run(int argc, char **argv)
     if ((run.retell.leaked || run.outside.leaked) && run.leak_status)
         status = run.leak_status;
     retell_end(&run.retell);
+    rules_end(&run.rules);
     return status;
 }

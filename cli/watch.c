@@ -27,7 +27,7 @@ enum { GO_ON = -1, OPTIONS_SIZE = 8192 };
 
 struct watch {
     char words[OPTIONS_SIZE]; /* as the shim reads them */
-    struct options options;
+    struct rules rules;
     const char *name;     /* of the processes, or NULL */
     struct pid_list pids; /* that were given */
     struct watched **at;
@@ -47,6 +47,7 @@ static void print_help(void)
           "                                 (10s; 60s with --action=close)\n"
           "  --output=stderr|PATH           where reports go; %p is the process id (stderr)\n"
           "  --format=text|json             what they are written in (text)\n"
+          "  --suppress=PATH                patterns of leaks not to report\n"
           "  -h, --help                     this text\n\n"
           "It exits with 0; with 1 when a process could not be watched; with 2 after a mistake in\n"
           "the arguments.\n",
@@ -100,13 +101,10 @@ static bool read_pids(struct watch *watch, int argc, char **argv)
 static int read_arguments(struct watch *watch, int argc, char **argv)
 {
     static const struct option known[] = {
-        {"action", required_argument, NULL, 'a'},
-        {"grace", required_argument, NULL, 'g'},
-        {"output", required_argument, NULL, 'o'},
-        {"format", required_argument, NULL, 'f'},
-        {"name", required_argument, NULL, 'n'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"action", required_argument, NULL, 'a'},   {"grace", required_argument, NULL, 'g'},
+        {"output", required_argument, NULL, 'o'},   {"format", required_argument, NULL, 'f'},
+        {"suppress", required_argument, NULL, 's'}, {"name", required_argument, NULL, 'n'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
     };
     char why[512];
     int index = 0;
@@ -125,7 +123,9 @@ static int read_arguments(struct watch *watch, int argc, char **argv)
         else if (!add_option(watch, known[index].name, optarg))
             return EXIT_USAGE;
     }
-    if (!options_read(watch->words, &watch->options, why, sizeof(why))) {
+    struct options options;
+    if (!options_read(watch->words, &options, why, sizeof(why)) ||
+        !rules_begin(&watch->rules, &options, why, sizeof(why))) {
         complain(why);
         return EXIT_USAGE;
     }
@@ -152,7 +152,7 @@ static bool begin(struct watch *watch, pid_t pid)
 {
     char why[512];
     struct watched *watched = must(malloc(sizeof(*watched)));
-    if (!watched_begin(watched, pid, &watch->options, why, sizeof(why))) {
+    if (!watched_begin(watched, pid, &watch->rules, why, sizeof(why))) {
         free(watched);
         return complain(why);
     }
@@ -193,11 +193,11 @@ static void look_at_all(struct watch *watch)
     size_t kept = 0;
     for (size_t i = 0; i < watch->count; i++) {
         struct watched *watched = watch->at[i];
-        if (watched_look(watched, &watch->options)) {
+        if (watched_look(watched, &watch->rules)) {
             watch->at[kept++] = watched;
             continue;
         }
-        watched_end(watched, &watch->options);
+        watched_end(watched, &watch->rules);
         free(watched);
     }
     watch->count = kept;
@@ -214,7 +214,7 @@ static bool go_on(struct watch *watch)
 {
     sigset_t ending;
     bool good = true;
-    const struct timespec between = pace(&watch->options);
+    const struct timespec between = pace(&watch->rules.options);
     sigemptyset(&ending);
     sigaddset(&ending, SIGINT);
     sigaddset(&ending, SIGTERM);
@@ -229,7 +229,7 @@ static bool go_on(struct watch *watch)
         look_at_all(watch);
     } while ((watch->name || watch->count > 0) && sigtimedwait(&ending, NULL, &between) < 0);
     for (size_t i = 0; i < watch->count; i++) {
-        watched_end(watch->at[i], &watch->options);
+        watched_end(watch->at[i], &watch->rules);
         free(watch->at[i]);
     }
     return good;
@@ -241,6 +241,7 @@ int verb_watch(int argc, char **argv)
     int status = read_arguments(&watch, argc, argv);
     if (status == GO_ON)
         status = go_on(&watch) ? EXIT_SUCCESS : EXIT_FAILURE;
+    rules_end(&watch.rules);
     free(watch.at);
     free(watch.pids.at);
     free(watch.refused.at);

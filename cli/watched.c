@@ -32,12 +32,12 @@ static bool open_output(struct watched *watched, const struct options *options, 
     return watched->output >= 0;
 }
 
-bool watched_begin(struct watched *watched, pid_t pid, const struct options *options, char *why,
+bool watched_begin(struct watched *watched, pid_t pid, const struct rules *rules, char *why,
                    size_t why_size)
 {
     *watched = (struct watched){.output = -1};
     if (target_open(&watched->target, pid, why, why_size) &&
-        open_output(watched, options, why, why_size))
+        open_output(watched, &rules->options, why, why_size))
         return true;
     target_close(&watched->target);
     return false;
@@ -107,15 +107,20 @@ static void recall(struct memory *memory, struct found *found, uint64_t now)
 }
 
 static void tell_leak(struct watched *watched, const struct found *found, struct memory *memory,
-                      const struct options *options, uint64_t now)
+                      const struct rules *rules, uint64_t now)
 {
-    if (memory->told || found->ruling.class == CLASS_NONE)
+    if (memory->told || memory->quiet || found->ruling.class == CLASS_NONE)
+        return;
+    const struct leak leak = watched_leak(found);
+    memory->quiet = rules_suppress(rules, &leak);
+    watched->suppressed += memory->quiet;
+    if (memory->quiet)
         return;
     memory->told = true;
     if (watched->leaked == 0)
         watched->first_ms = now;
     watched->leaked++;
-    watched_tell_leak(watched, found, memory, options);
+    watched_tell_leak(watched, found, memory, rules);
 }
 
 /* What keeps us from a process is said when it begins to, and not with every look. */
@@ -126,11 +131,10 @@ static void complain(struct watched *watched, const char *why)
     watched->troubled = true;
 }
 
-static void close_all(struct watched *watched, struct burials *burials,
-                      const struct options *options)
+static void close_all(struct watched *watched, struct burials *burials, const struct rules *rules)
 {
     char why[512];
-    const bool stopped = burials_make(burials, &watched->target, options, why, sizeof(why));
+    const bool stopped = burials_make(burials, &watched->target, &rules->options, why, sizeof(why));
     if (!stopped)
         complain(watched, why);
     for (size_t i = 0; i < burials->count; i++) {
@@ -141,19 +145,19 @@ static void close_all(struct watched *watched, struct burials *burials,
         if (grave->burial == BURIAL_DONE && memory)
             memory->closed = true;
         watched->reaped += grave->burial == BURIAL_DONE;
-        watched_tell_reap(watched, grave->found, grave->error, burials->endings[i], options);
+        watched_tell_reap(watched, grave->found, grave->error, burials->endings[i], rules);
     }
 }
 
 /* Those that are there no more were closed: by us, by the program, or never told. */
-static void forget(struct watched *watched, const struct options *options)
+static void forget(struct watched *watched, const struct rules *rules)
 {
     size_t kept = 0;
     for (size_t i = 0; i < watched->count; i++) {
         struct memory *memory = &watched->sockets[i];
         if (!memory->there && memory->told && !memory->closed) {
             watched->late++;
-            watched_tell_late_close(watched, memory, options);
+            watched_tell_late_close(watched, memory, rules);
         }
         if (memory->there && !memory->closed)
             watched->sockets[kept++] = *memory;
@@ -161,8 +165,13 @@ static void forget(struct watched *watched, const struct options *options)
     watched->count = kept;
 }
 
-static void judge_all(struct watched *watched, struct findings *findings,
-                      const struct options *options)
+static bool is_spared(const struct found *found, const struct rules *rules)
+{
+    const struct leak leak = watched_leak(found);
+    return rules_spare(rules, &leak);
+}
+
+static void judge_all(struct watched *watched, struct findings *findings, const struct rules *rules)
 {
     struct burials burials = {0};
     const uint64_t now = clock_ms();
@@ -174,38 +183,38 @@ static void judge_all(struct watched *watched, struct findings *findings,
             continue;
         struct memory *memory = remember(watched, found, now);
         recall(memory, found, now);
-        found->ruling = judge(&found->facts, &found->history, options);
-        tell_leak(watched, found, memory, options, now);
-        if (found->ruling.reap != REAP_NOT && !found->shared)
+        found->ruling = judge(&found->facts, &found->history, &rules->options);
+        tell_leak(watched, found, memory, rules, now);
+        if (found->ruling.reap != REAP_NOT && !found->shared && !is_spared(found, rules))
             burials_add(&burials, found, false);
     }
     if (burials.count > 0)
-        close_all(watched, &burials, options);
+        close_all(watched, &burials, rules);
     burials_free(&burials);
-    forget(watched, options);
+    forget(watched, rules);
 }
 
-bool watched_look(struct watched *watched, const struct options *options)
+bool watched_look(struct watched *watched, const struct rules *rules)
 {
     char why[512];
     struct findings findings = {0};
     if (!target_lives(&watched->target))
         return false;
-    if (findings_take(&findings, &watched->target, options, why, sizeof(why)) &&
+    if (findings_take(&findings, &watched->target, &rules->options, why, sizeof(why)) &&
         target_lives(&watched->target))
-        judge_all(watched, &findings, options);
+        judge_all(watched, &findings, rules);
     else if (target_lives(&watched->target))
         complain(watched, why);
     findings_free(&findings);
     return true;
 }
 
-void watched_end(struct watched *watched, const struct options *options)
+void watched_end(struct watched *watched, const struct rules *rules)
 {
     uint32_t held = 0;
     for (size_t i = 0; i < watched->count; i++)
         held += watched->sockets[i].told && !watched->sockets[i].closed;
-    watched_tell_summary(watched, held, options);
+    watched_tell_summary(watched, held, rules);
     watched_free(watched);
 }
 

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "endpoint.h"
-#include "options.h"
+#include "rules.h"
 #include "target.h"
 
 /* A socket whose peer is gone. Times are of CLOCK_MONOTONIC, in milliseconds. */
@@ -24,6 +24,7 @@ struct memory {
     bool fin_seen;
     bool over;   /* in CLOSE */
     bool told;   /* as a leak */
+    bool quiet;  /* a pattern suppresses it */
     bool closed; /* by us */
     bool there;  /* in this look */
     int fd;      /* the rest is for the record of a late close */
@@ -41,18 +42,19 @@ struct watched {
     uint32_t leaked_told;
     uint32_t reaped;
     uint32_t late;
+    uint32_t suppressed;
     bool troubled; /* that something keeps us from it was said */
 };
 
 /* False, with what is wrong and what to do in why, when it cannot be watched. */
-bool watched_begin(struct watched *watched, pid_t pid, const struct options *options, char *why,
+bool watched_begin(struct watched *watched, pid_t pid, const struct rules *rules, char *why,
                    size_t why_size);
 
 /* One look, with what there is to tell and to close. False when the process has ended. */
-bool watched_look(struct watched *watched, const struct options *options);
+bool watched_look(struct watched *watched, const struct rules *rules);
 
 /* Tells the summary, and frees it. */
-void watched_end(struct watched *watched, const struct options *options);
+void watched_end(struct watched *watched, const struct rules *rules);
 
 void watched_free(struct watched *watched);
 

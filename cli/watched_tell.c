@@ -39,7 +39,7 @@ static void write_out(const struct watched *watched, const char *text, size_t le
     }
 }
 
-static struct leak leak_of(const struct found *found)
+struct leak watched_leak(const struct found *found)
 {
     struct leak leak = {
         .fd = found->fds[0],
@@ -58,16 +58,16 @@ static struct leak leak_of(const struct found *found)
     return leak;
 }
 
-static void tell(const struct watched *watched, struct told *told, const struct options *options)
+static void tell(const struct watched *watched, struct told *told, const struct rules *rules)
 {
     char words[TEXT_SIZE];
     struct text text = text_in(words, sizeof(words));
     told->pid = watched->target.pid;
     told->comm = watched->target.comm;
     told->time_ms = wall_ms();
-    told->action = options->action;
+    told->action = rules->options.action;
     told->site_age_ms = watched->leaked ? (uint32_t)(clock_ms() - watched->first_ms) : 0;
-    if (options->format == FORMAT_JSON)
+    if (rules->options.format == FORMAT_JSON)
         json_add(&text, told);
     else
         prose_add(&text, told);
@@ -111,7 +111,7 @@ static void add_body(struct text *text, const struct leak *leak, enum action act
 }
 
 static void tell_leak_text(struct watched *watched, const struct leak *leak,
-                           const struct options *options)
+                           const struct rules *rules)
 {
     char words[TEXT_SIZE];
     struct text text = text_in(words, sizeof(words));
@@ -126,7 +126,7 @@ static void tell_leak_text(struct watched *watched, const struct leak *leak,
     }
     add_socket(&text, leak);
     if (watched->leaked == 1) {
-        add_body(&text, leak, options->action);
+        add_body(&text, leak, rules->options.action);
     } else {
         text_add(&text, ", ");
         text_add(&text, names_class[leak->class]);
@@ -189,17 +189,17 @@ static void tell_leak_json(struct watched *watched, const struct leak *leak,
 }
 
 void watched_tell_leak(struct watched *watched, const struct found *found,
-                       const struct memory *memory, const struct options *options)
+                       const struct memory *memory, const struct rules *rules)
 {
-    const struct leak leak = leak_of(found);
-    if (options->format == FORMAT_JSON)
+    const struct leak leak = watched_leak(found);
+    if (rules->options.format == FORMAT_JSON)
         tell_leak_json(watched, &leak, memory);
     else
-        tell_leak_text(watched, &leak, options);
+        tell_leak_text(watched, &leak, rules);
 }
 
 void watched_tell_reap(const struct watched *watched, const struct found *found, int error,
-                       enum ending ending, const struct options *options)
+                       enum ending ending, const struct rules *rules)
 {
     static const enum fate fates[] = {
         [ENDING_UNKNOWN] = FATE_UNKNOWN,
@@ -212,16 +212,16 @@ void watched_tell_reap(const struct watched *watched, const struct found *found,
         .why = found->facts.state == TCP_CLOSE ? WHY_DEAD : WHY_GRACE,
         .error = error,
         .fate = fates[ending],
-        .leak = leak_of(found),
+        .leak = watched_leak(found),
     };
     struct told told = {.record = &record,
                         .count = watched->reaped ? watched->reaped : 1,
                         .since = watched->reaped ? watched->reaped - 1 : 0};
-    tell(watched, &told, options);
+    tell(watched, &told, rules);
 }
 
 void watched_tell_late_close(const struct watched *watched, const struct memory *memory,
-                             const struct options *options)
+                             const struct rules *rules)
 {
     const struct record record = {
         .type = RECORD_LATE_CLOSE,
@@ -231,11 +231,10 @@ void watched_tell_late_close(const struct watched *watched, const struct memory 
                  .gone_ms = (uint32_t)(clock_ms() - memory->gone_ms)},
     };
     struct told told = {.record = &record, .count = watched->late, .since = watched->late - 1};
-    tell(watched, &told, options);
+    tell(watched, &told, rules);
 }
 
-void watched_tell_summary(const struct watched *watched, uint32_t held,
-                          const struct options *options)
+void watched_tell_summary(const struct watched *watched, uint32_t held, const struct rules *rules)
 {
     const struct record record = {.type = RECORD_SUMMARY};
     struct told told = {.record = &record,
@@ -243,6 +242,11 @@ void watched_tell_summary(const struct watched *watched, uint32_t held,
                                    .sites = watched->leaked > 0,
                                    .held = held,
                                    .reaped = watched->reaped,
+                                   .suppressed = watched->suppressed,
                                    .late = watched->late}};
-    tell(watched, &told, options);
+    if (rules->patterns) {
+        told.suppressions = rules->patterns->at;
+        told.suppression_count = rules->patterns->count;
+    }
+    tell(watched, &told, rules);
 }

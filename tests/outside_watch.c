@@ -173,6 +173,38 @@ Test(outside_watch, writes_json_as_the_schema_has_it)
     unlink(path);
 }
 
+Test(outside_watch, keeps_to_patterns)
+{
+    static const struct {
+        const char *pattern;
+        int told; /* leaks */
+    } rows[] = {{"class:eof-unread", 0}, {"module:libpool.so*", 1}, {"function:f peer:*", 1}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct program program;
+        struct program watch;
+        char path[64] = "/tmp/closewait-watch.XXXXXX";
+        char option[128];
+        close(mkstemp(path));
+        shell(said, sizeof(said), "echo '%s' >%s", rows[i].pattern, path);
+        snprintf(option, sizeof(option), "--suppress=%s", path);
+        start_leaker(&program, ARGS("probe"));
+        program_start(&watch, NULL,
+                      ARGS(built("closewait"), "watch", "--action=close", "--grace=100ms", option,
+                           number(program.pid)));
+        const uint64_t begin = now_ms();
+        while (now_ms() - begin < 500) /* several looks after grace */
+            usleep(10000);
+        program_go_on(&program);
+        cr_expect_eq(program_end(&program), 0);
+        must_have(program.said, "recv 0, send 1");
+        cr_expect_eq(program_end(&watch), 0);
+        cr_expect_eq(times(watch.reported, ": leak: "), rows[i].told, "%s", watch.reported);
+        must_have(watch.reported, ", 0 reaped, ");
+        must_have(watch.reported, "    suppression in line 1 (");
+        unlink(path);
+    }
+}
+
 /* The story's second take, by a program that no preload reaches. */
 Test(outside_watch, lets_a_static_program_bind_its_port_again_under_run)
 {
