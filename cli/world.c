@@ -38,6 +38,7 @@ struct tracee {
 enum outcome {
     OUTCOME_STILL,
     OUTCOME_RESTLESS, /* not every thread has stopped: another time, maybe */
+    OUTCOME_HANDLESS, /* none of them can be our hand: the same */
     OUTCOME_NEVER,    /* why says it */
 };
 
@@ -245,7 +246,7 @@ static enum outcome inspect(struct world *world)
         }
     }
     if (hand == 0)
-        return OUTCOME_RESTLESS;
+        return OUTCOME_HANDLESS;
     return hand_take(&world->hand, world->target->pid, hand, &best, world->why, world->why_size)
                ? OUTCOME_STILL
                : OUTCOME_NEVER;
@@ -324,9 +325,14 @@ static void try_on_own_thread(struct world *world)
     pthread_join(tracer, NULL);
 }
 
-static void explain_restless(const struct world *world)
+static void explain(const struct world *world)
 {
     const pid_t pid = world->target->pid;
+    if (world->outcome == OUTCOME_HANDLESS) {
+        snprintf(world->why, world->why_size,
+                 "no thread of process %d can make a call for us now: try again later", (int)pid);
+        return;
+    }
     const char state = target_state(pid, world->restless);
     snprintf(world->why, world->why_size,
              "thread %d of process %d does not stop%s: try again later", (int)world->restless,
@@ -349,9 +355,9 @@ bool world_visit(const struct target *target, world_visitor *visit, void *argume
                                .why_size = why_size};
         try_on_own_thread(&world);
         free(world.tracees);
-        if (world.outcome != OUTCOME_RESTLESS)
+        if (world.outcome == OUTCOME_STILL || world.outcome == OUTCOME_NEVER)
             break;
-        explain_restless(&world);
+        explain(&world);
         clock_sleep_ms(STOP_MS);
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
