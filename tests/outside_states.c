@@ -325,9 +325,7 @@ Test(outside_states, a_process_that_has_the_same_table_is_told)
 
 Test(outside_states, a_32_bit_program_is_refused)
 {
-    shell(said, sizeof(said),
-          "f=$(mktemp) && echo 'int main(void){__builtin_trap();}' | gcc -m32 -x c -o $f - 2>&1; "
-          "rm -f $f");
+    shell(said, sizeof(said), "echo '#include <stdio.h>' | gcc -m32 -E - 2>&1 >/dev/null");
     if (said[0])
         cr_skip_test("no 32-bit compiler");
     char folder[] = "/tmp/closewait-32.XXXXXX";
