@@ -260,3 +260,27 @@ Test(outside, bears_a_program_that_forks_and_spawns, .timeout = 100)
 {
     must_bear_reaps("forks", 1);
 }
+
+/* A signal to the command waits until the program goes on again. */
+Test(outside, may_be_interrupted_at_any_time, .timeout = 60)
+{
+    enum { REAPS = 100, FIRST = 3 };
+    struct program program;
+    in_port_t port = 0;
+    char number[16];
+    const int listener = peer_listen(AF_INET, &port);
+    snprintf(number, sizeof(number), "%d", port);
+    program_start(&program, NULL, ARGS(built("tests/restless"), number, "100", "signals"));
+    for (int i = 0; i < REAPS; i++)
+        hang_up(listener);
+    program_must_say(&program, "leaked");
+    for (int i = 0; i < REAPS; i++)
+        shell(
+            said, sizeof(said),
+            "{ %s reap --grace=1ms %d %d & sleep 0.0%02d; kill -%s $!; wait $!; } >/dev/null 2>&1",
+            built("closewait"), (int)program.pid, FIRST + i, i / 5, i % 2 ? "TERM" : "HUP");
+    cr_expect_eq(reap(&program, "--all --grace=1ms"), 0, "%s", said);
+    program_go_on(&program);
+    cr_expect_eq(program_end(&program), 0, "%s", program.reported);
+    cr_expect_not_null(strstr(program.said, "fine\n"));
+}
