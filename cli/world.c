@@ -33,6 +33,7 @@ struct tracee {
     pid_t tid;
     bool asked;   /* to stop */
     bool stopped; /* in a PTRACE_EVENT_STOP */
+    bool listed;  /* the process has such a thread */
 };
 
 enum outcome {
@@ -112,8 +113,8 @@ static bool seize(struct world *world, pid_t tid)
 }
 
 /*
- * Every thread that is not ours yet; more says that there may be others. False when that is not
- * possible; why says it.
+ * Every thread that is not ours yet; more says that there may be others. Notes which of ours the
+ * process has. False when that is not possible; why says it.
  */
 static bool seize_all(struct world *world, bool *more)
 {
@@ -121,11 +122,16 @@ static bool seize_all(struct world *world, bool *more)
     bool good = true;
     const size_t before = world->count;
     world->refused = false;
+    for (size_t i = 0; i < world->count; i++)
+        world->tracees[i].listed = false;
     snprintf(path, sizeof(path), "/proc/%d/task", (int)world->target->pid);
     DIR *folder = opendir(path);
     for (const struct dirent *entry; folder && good && (entry = readdir(folder));) {
         const pid_t tid = (pid_t)strtonum(entry->d_name, 1, INT_MAX, NULL);
-        if (tid > 0 && !find(world, tid))
+        struct tracee *tracee = find(world, tid);
+        if (tracee)
+            tracee->listed = true;
+        else if (tid > 0)
             good = seize(world, tid);
     }
     if (folder)
@@ -260,6 +266,32 @@ static enum outcome give_up(const struct world *world)
     return OUTCOME_NEVER;
 }
 
+/*
+ * An id can have become another's between our reading and seizing it. That thread goes on, and the
+ * process has it not; and as long as that lives, which a pidfd tells, its own id is its own.
+ */
+static bool is_all_its_own(struct world *world)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < world->count; i++) {
+        const struct tracee tracee = world->tracees[i];
+        if (tracee.listed)
+            world->tracees[kept++] = tracee;
+        else
+            ptrace(PTRACE_DETACH, tracee.tid, NULL, NULL);
+    }
+    world->count = kept;
+    return target_lives(world->target);
+}
+
+static enum outcome settle(struct world *world)
+{
+    if (is_all_its_own(world))
+        return inspect(world);
+    snprintf(world->why, world->why_size, "process %d has ended", (int)world->target->pid);
+    return OUTCOME_NEVER;
+}
+
 static bool is_patient(const struct world *world, uint64_t waited_ms)
 {
     if (waited_ms <= STOP_MS)
@@ -268,27 +300,28 @@ static bool is_patient(const struct world *world, uint64_t waited_ms)
            target_state(world->target->pid, world->restless) != 'D';
 }
 
+/*
+ * All have stopped when they had before a look that found no other: a thread that was already in
+ * clone(2) when it was seized makes one that is not ours.
+ */
 static enum outcome stop(struct world *world)
 {
     const uint64_t begin = clock_ms();
+    bool still = false;
     for (;;) {
         bool more = false;
         if (!seize_all(world, &more))
             return OUTCOME_NEVER;
-        ask_all(world);
-        const bool all = hear_all(world);
-        if (world->count == 0 && !target_lives(world->target)) {
-            snprintf(world->why, world->why_size, "process %d has ended", (int)world->target->pid);
-            return OUTCOME_NEVER;
-        }
-        if (all && !more && world->count > 0) {
-            const enum outcome outcome = inspect(world);
+        if (still && !more) {
+            const enum outcome outcome = settle(world);
             if (outcome != OUTCOME_RESTLESS)
                 return outcome;
         }
+        ask_all(world);
+        still = hear_all(world);
         if (!is_patient(world, clock_ms() - begin))
             return give_up(world);
-        if (!all)
+        if (!still)
             clock_sleep_us(LOOK_US);
     }
 }
