@@ -44,8 +44,8 @@ VERDICT_OBJ := $(call objects,tests/verdicts)
 DEMO_OBJ    := $(call objects,demo)
 DEMO        := $(DEMO_OBJ:.o=)
 # The command reads options and judges with the shim's own code, and tells with its words.
-CLI_SHARED  := $(addprefix $(BUILD)/shim/,options.o text.o endpoint.o judge.o names.o prose.o prose_holder.o \
-	prose_shortage.o suppress.o trend.o hindsight.o)
+CLI_SHARED  := $(addprefix $(BUILD)/shim/,options.o text.o endpoint.o json.o judge.o kernel.o names.o prose.o \
+	prose_holder.o prose_shortage.o suppress.o trend.o hindsight.o)
 # What finds functions and lines. libiberty.a for its demanglers of C++ and Rust.
 SYMBOL_OBJ  := $(addprefix $(BUILD)/cli/,symbol.o lines.o ranges.o image.o strings.o demangle.o)
 SYMBOL_LIBS := -ldw -lelf -liberty
@@ -54,7 +54,10 @@ SYMBOL_LIBS := -ldw -lelf -liberty
 UNIT_OBJ    := $(filter-out $(BUILD)/shim/hooks.o $(BUILD)/shim/init.o,$(SHIM_OBJ))
 TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors inline manners flood caller-O0 caller-O2 caller-omit caller-frame thrower plugin.so storm leaker leaker-musl leaker-static \
 	leaker-musl-static leaker-fortified leaker-lfs leaker-tsan names names-musl early.so places places-O0 \
-	places-cxx places-cxx-O0 find verdicts/end)
+	places-cxx places-cxx-O0 find blocked restless verdicts/end)
+
+# A program that libc never sees, where there is Go; its test is skipped elsewhere.
+TEST_PROGRAMS += $(if $(shell command -v go),$(BUILD)/tests/go-server)
 
 all: $(BUILD)/libclosewait.so $(BUILD)/closewait $(DEMO)
 
@@ -129,6 +132,9 @@ $(BUILD)/tests/manners: $(BUILD)/tests/programs/manners.o
 $(BUILD)/tests/inline: $(BUILD)/tests/programs/inline.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
 
+$(BUILD)/tests/blocked $(BUILD)/tests/restless: $(BUILD)/tests/%: $(BUILD)/tests/programs/%.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< -lpthread
+
 $(BUILD)/tests/flood: $(BUILD)/tests/programs/flood.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
 
@@ -177,6 +183,10 @@ $(BUILD)/tests/leaker-tsan: tests/programs/leaker.c
 $(BUILD)/tests/early.so: tests/programs/early.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(WARNINGS) -O2 -fPIC -shared -o $@ $<
+
+$(BUILD)/tests/go-server: tests/go/server.go
+	@mkdir -p $(@D)
+	CGO_ENABLED=0 GO111MODULE=off GOCACHE=$(abspath $(BUILD))/go go build -o $@ $<
 
 $(BUILD)/tests/find: $(BUILD)/tests/programs/find.o $(SYMBOL_OBJ)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS)

@@ -14,6 +14,8 @@ static const struct {
     {"run", verb_run,
      "run a program with the shim: closewait run [OPTION...] [--] PROGRAM [ARG...]"},
     {"ps", verb_ps, "list the CLOSE_WAIT sockets of the machine, and whose they are"},
+    {"reap", verb_reap, "close what a running process has leaked, from outside"},
+    {"watch", verb_watch, "watch running processes from outside"},
     {"report", verb_report, "group JSON lines of many processes by call site"},
 };
 
@@ -42,7 +44,9 @@ int main(int argc, char **argv)
     for (int i = 0; i < VERBS; i++)
         if (strcmp(argv[1], verbs[i].name) == 0)
             return verbs[i].run(argc - 1, argv + 1);
-    fprintf(stderr, "closewait: unknown verb '%s': expected run, ps or report (closewait --help)\n",
+    fprintf(stderr,
+            "closewait: unknown verb '%s': expected run, ps, reap, watch or report (closewait "
+            "--help)\n",
             argv[1]);
     return EXIT_USAGE;
 }

@@ -150,29 +150,64 @@ static const char *elf_refusal(Elf *elf)
     return NULL;
 }
 
-static const char *file_refusal(const char *path)
+static bool has_section(Elf *elf, const char *name)
+{
+    size_t names = 0;
+    if (elf_getshdrstrndx(elf, &names) != 0)
+        return false;
+    for (Elf_Scn *section = NULL; (section = elf_nextscn(elf, section));) {
+        GElf_Shdr header;
+        const char *own =
+            gelf_getshdr(section, &header) ? elf_strptr(elf, names, header.sh_name) : NULL;
+        if (own && strcmp(own, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static const char *elf_blindness(Elf *elf)
+{
+    return has_section(elf, ".note.go.buildid")
+               ? "it is a Go program, which makes its system calls itself"
+               : NULL;
+}
+
+static const char *ask_file(const char *path, const char *(*ask)(Elf *elf))
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return NULL;
     elf_version(EV_CURRENT);
     Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
-    const char *why = elf && elf_kind(elf) == ELF_K_ELF ? elf_refusal(elf) : NULL;
+    const char *answer = elf && elf_kind(elf) == ELF_K_ELF ? ask(elf) : NULL;
     elf_end(elf);
     close(fd);
-    return why;
+    return answer;
+}
+
+/* What runs when path is executed: the interpreter of a script. */
+static void find_program(const char *path, char program[PATH_MAX])
+{
+    char interpreter[PATH_MAX];
+    enum { NESTING = 4 }; /* BINPRM_MAX_RECURSION, fs/exec.c */
+    strlcpy(program, path, PATH_MAX);
+    for (int i = 0; i < NESTING && interpreter_of(program, interpreter, sizeof(interpreter)); i++)
+        strlcpy(program, interpreter, PATH_MAX);
 }
 
 const char *preload_refusal(const char *path)
 {
     char program[PATH_MAX];
-    char interpreter[PATH_MAX];
-    enum { NESTING = 4 }; /* BINPRM_MAX_RECURSION, fs/exec.c */
-    strlcpy(program, path, sizeof(program));
-    for (int i = 0; i < NESTING && interpreter_of(program, interpreter, sizeof(interpreter)); i++)
-        strlcpy(program, interpreter, sizeof(program));
+    find_program(path, program);
     if (gains_privileges(program))
         return "it is set-user-ID, set-group-ID or has file capabilities, and the dynamic linker "
                "ignores LD_PRELOAD for it";
-    return file_refusal(program);
+    return ask_file(program, elf_refusal);
+}
+
+const char *preload_blindness(const char *path)
+{
+    char program[PATH_MAX];
+    find_program(path, program);
+    return ask_file(program, elf_blindness);
 }

@@ -27,4 +27,10 @@ bool preload_which(const char *name, char *path, size_t path_size);
  */
 const char *preload_refusal(const char *path);
 
+/*
+ * Why the shim, once it is loaded into that program, would see nothing: the same for a Go program,
+ * by the build id that its linker writes.
+ */
+const char *preload_blindness(const char *path);
+
 #endif

@@ -69,16 +69,28 @@ char process_state(pid_t pid)
     return (char)(at && at[1] == ' ' ? at[2] : '\0');
 }
 
-bool process_is_kernel_thread(pid_t pid)
+static unsigned long flags_of(pid_t pid)
 {
-    enum { FLAG = 0x00200000, FIELDS_BEFORE_FLAGS = 7 }; /* PF_KTHREAD; the state, ppid ... tpgid */
+    enum { FIELDS_BEFORE_FLAGS = 7 }; /* the state, ppid ... tpgid */
     char stat[512];
     if (!read_file(pid, "stat", stat, sizeof(stat)))
-        return false;
+        return 0;
     const char *at = after_name(stat);
     for (int i = 0; at && i < FIELDS_BEFORE_FLAGS; i++)
         at = strchr(at + 1, ' ');
-    return at && (strtoul(at, NULL, 10) & FLAG);
+    return at ? strtoul(at, NULL, 10) : 0;
+}
+
+bool process_is_kernel_thread(pid_t pid)
+{
+    enum { KTHREAD = 0x00200000 }; /* PF_KTHREAD */
+    return flags_of(pid) & KTHREAD;
+}
+
+bool process_is_worker(pid_t tid)
+{
+    enum { IO_WORKER = 0x10, USER_WORKER = 0x4000 }; /* PF_IO_WORKER, PF_USER_WORKER */
+    return flags_of(tid) & (IO_WORKER | USER_WORKER);
 }
 
 static bool has_in_environment(pid_t pid, const char *text)

@@ -32,6 +32,12 @@ char process_state(pid_t pid);
 bool process_is_kernel_thread(pid_t pid);
 
 /*
+ * A thread of a process in which the kernel works for it (io_uring, vhost). It runs none of the
+ * process's own instructions, and cannot be traced.
+ */
+bool process_is_worker(pid_t tid);
+
+/*
  * How many processes, of those that we may look into, have text in their environment: what was
  * started with it, and what that has forked.
  */

@@ -23,6 +23,7 @@
 
 #include "inbox.h"
 #include "options.h"
+#include "outside.h"
 #include "preload.h"
 #include "processes.h"
 #include "retell.h"
@@ -40,6 +41,7 @@ struct run {
     char shim[PATH_MAX];
     char options[OPTIONS_SIZE]; /* what the program finds in CLOSEWAIT_OPTIONS */
     const char *refusal;        /* why the shim cannot be loaded, as far as the file shows */
+    const char *blindness;      /* why it would see nothing; or NULL */
     int hello[2];               /* the shim writes its pid here; see say_hello in shim/init.c */
     int failure[2];             /* the errno of an exec that failed */
     sigset_t mask;              /* ours before, and the program's */
@@ -49,6 +51,8 @@ struct run {
     pid_t lookout; /* who woke us when the program was woken alone; 0: nobody yet */
     bool greeted;
     bool warned;
+    struct outside outside;
+    struct rules rules; /* for it */
     struct inbox inbox;
     struct retell retell;
     struct options asked; /* what the options say, the command's among them */
@@ -238,14 +242,29 @@ static void hear_hello(struct run *run)
     }
 }
 
-static void warn_unwatched(struct run *run, const char *program)
+/*
+ * Not before the shim had time to greet, unless that would mean nothing. pid is 0 when the program
+ * has ended.
+ */
+static void watch_from_outside(struct run *run, pid_t pid, const char *program)
 {
     hear_hello(run);
-    if (run->greeted || run->warned)
+    if ((run->greeted && !run->blindness) || run->warned)
         return;
     run->warned = true;
-    fprintf(stderr, "closewait run: the shim was not loaded into %s: %s; it is not watched\n",
-            program, run->refusal ? run->refusal : "the dynamic linker did not take it");
+    outside_begin(&run->outside, pid, program,
+                  run->blindness ? run->blindness
+                  : run->refusal ? run->refusal
+                                 : "the dynamic linker did not take it",
+                  &run->rules);
+}
+
+/* A program that the shim was not loaded into may become another one, with it. */
+static void look_from_outside(struct run *run)
+{
+    if (run->greeted && !run->blindness)
+        outside_drop(&run->outside);
+    outside_look(&run->outside, &run->rules);
 }
 
 /*
@@ -311,6 +330,8 @@ static bool ended(struct run *run, int *status)
 static int patience(const struct run *run)
 {
     const int hello_ms = run->refusal ? REFUSED_PATIENCE_MS : HELLO_PATIENCE_MS;
+    if (run->outside.on)
+        return (int)watched_pace_ms(&run->asked);
     if (run->inbox.news < 0)
         return LOOK_MS;
     return run->greeted || run->warned ? -1 : hello_ms;
@@ -322,16 +343,20 @@ static int attend(struct run *run, const char *program)
                               {.fd = run->inbox.news, .events = POLLIN}};
     int status = 0;
     bool more = false;
+    if (run->blindness)
+        watch_from_outside(run, run->pid, program);
     while (!ended(run, &status)) {
         hear_hello(run);
         const int ready = poll(polled, 2, more ? 0 : patience(run));
         if (polled[0].revents)
             pass_signals_on(run);
         else if (ready == 0 && !more)
-            warn_unwatched(run, program);
+            watch_from_outside(run, run->pid, program);
         more = inbox_read(&run->inbox, retell_line, &run->retell);
+        look_from_outside(run);
     }
-    warn_unwatched(run, program);
+    watch_from_outside(run, 0, program);
+    outside_end(&run->outside, &run->rules);
     for (int i = 0; i < LAST_READS && inbox_read(&run->inbox, retell_line, &run->retell); i++) {
     }
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
@@ -370,7 +395,9 @@ static void leave(struct run *run)
 /* What can fail before anything is started. 0, or the exit status. */
 static int prepare(struct run *run)
 {
-    if (!retell_begin(&run->retell, &run->asked))
+    char why[512];
+    if (!retell_begin(&run->retell, &run->asked) ||
+        !rules_begin(&run->rules, &run->asked, why, sizeof(why)))
         return EXIT_USAGE;
     if (run->debuginfo_path && !retell_search(&run->retell, run->debuginfo_path))
         return complain("no memory");
@@ -397,8 +424,10 @@ int verb_run(int argc, char **argv)
     if (!preload_find(run.shim, sizeof(run.shim), why, sizeof(why)))
         return complain(why);
     char path[PATH_MAX];
-    if (preload_which(argv[at], path, sizeof(path)))
+    if (preload_which(argv[at], path, sizeof(path))) {
         run.refusal = preload_refusal(path);
+        run.blindness = preload_blindness(path);
+    }
     int status = prepare(&run);
     if (status)
         return status;
@@ -411,8 +440,9 @@ int verb_run(int argc, char **argv)
     fcntl(run.hello[0], F_SETFL, O_NONBLOCK);
     status = attend(&run, argv[at]);
     leave(&run);
-    if (run.retell.leaked && run.leak_status)
+    if ((run.retell.leaked || run.outside.leaked) && run.leak_status)
         status = run.leak_status;
     retell_end(&run.retell);
+    rules_end(&run.rules);
     return status;
 }

@@ -16,7 +16,8 @@ struct reading {
 static bool read_netns(uint64_t netns, void *argument)
 {
     const struct reading *reading = argument;
-    return sockets_add(reading->sockets, netns, reading->why, reading->why_size);
+    return sockets_add(reading->sockets, netns, sockets_half_closed, reading->why,
+                       reading->why_size);
 }
 
 /* A machine has more listeners than that somebody waits for: not all of them are looked up. */

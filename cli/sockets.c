@@ -11,13 +11,18 @@
 #include <string.h>
 
 #include "array.h"
+#include "tcp_times.h"
 
 /* A dump's messages are never longer than this (NLMSG_GOODSIZE and netlink_dump in the kernel). */
 enum { ANSWER_SIZE = 32 * 1024 };
 
+const uint32_t sockets_half_closed = 1 << TCP_CLOSE_WAIT | 1 << TCP_LISTEN;
+const uint32_t sockets_all = UINT32_MAX;
+
 struct dump {
     struct sockets *sockets;
     uint64_t netns;
+    uint32_t states;
 };
 
 static struct endpoint endpoint_from(const struct inet_diag_msg *msg, uint16_t port,
@@ -34,21 +39,20 @@ static struct endpoint endpoint_from(const struct inet_diag_msg *msg, uint16_t p
                                         : endpoint_of((const struct sockaddr *)&in6, sizeof(in6));
 }
 
-static int copy_info(const struct nlattr *attr, void *argument)
+static int copy_times(const struct nlattr *attr, void *argument)
 {
-    struct tcp_info *info = argument;
-    /* An older kernel has a shorter one, a newer kernel a longer one. */
-    const size_t len = mnl_attr_get_payload_len(attr);
     if (mnl_attr_get_type(attr) == INET_DIAG_INFO)
-        memcpy(info, mnl_attr_get_payload(attr), len < sizeof(*info) ? len : sizeof(*info));
+        *(struct tcp_times *)argument =
+            tcp_times_of(mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr));
     return MNL_CB_OK;
 }
 
-static uint32_t age_of(const struct nlmsghdr *header)
+static void add_times(const struct nlmsghdr *header, struct tcp_socket *socket)
 {
-    struct tcp_info info = {0};
-    mnl_attr_parse(header, sizeof(struct inet_diag_msg), copy_info, &info);
-    return info.tcpi_last_ack_recv;
+    struct tcp_times times = {0};
+    mnl_attr_parse(header, sizeof(struct inet_diag_msg), copy_times, &times);
+    socket->age_ms = times.heard_ms;
+    socket->sent_ms = times.sent_ms;
 }
 
 static int add_socket(const struct nlmsghdr *header, void *argument)
@@ -74,8 +78,9 @@ static int add_socket(const struct nlmsghdr *header, void *argument)
     } else {
         /* The FIN has a sequence number, and counts as a byte until it is read (tcp_inq). */
         socket.unread_bytes = msg->idiag_rqueue > 0 ? msg->idiag_rqueue - 1 : 0;
+        socket.eof_read = msg->idiag_rqueue == 0;
         socket.unsent_bytes = msg->idiag_wqueue;
-        socket.age_ms = age_of(header);
+        add_times(header, &socket);
     }
     struct sockets *sockets = dump->sockets;
     sockets->at = array_grow(sockets->at, sockets->count, sizeof(*sockets->at));
@@ -83,7 +88,8 @@ static int add_socket(const struct nlmsghdr *header, void *argument)
     return MNL_CB_OK;
 }
 
-static bool ask(const struct mnl_socket *netlink, uint8_t family, unsigned sequence)
+static bool ask(const struct mnl_socket *netlink, uint8_t family, unsigned sequence,
+                uint32_t states)
 {
     _Alignas(struct nlmsghdr) char buffer[256] = {0};
     struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
@@ -94,14 +100,14 @@ static bool ask(const struct mnl_socket *netlink, uint8_t family, unsigned seque
     request->sdiag_family = family;
     request->sdiag_protocol = IPPROTO_TCP;
     request->idiag_ext = 1 << (INET_DIAG_INFO - 1);
-    request->idiag_states = 1 << TCP_CLOSE_WAIT | 1 << TCP_LISTEN;
+    request->idiag_states = states;
     return mnl_socket_sendto(netlink, header, header->nlmsg_len) == (ssize_t)header->nlmsg_len;
 }
 
 static bool dump_family(const struct mnl_socket *netlink, uint8_t family, unsigned sequence,
                         struct dump *dump)
 {
-    if (!ask(netlink, family, sequence))
+    if (!ask(netlink, family, sequence, dump->states))
         return false;
     static _Alignas(struct nlmsghdr) char answer[ANSWER_SIZE];
     int going_on = MNL_CB_OK;
@@ -120,7 +126,8 @@ static bool dump_families(const struct mnl_socket *netlink, struct dump *dump)
     return dump_family(netlink, AF_INET, 1, dump) && dump_family(netlink, AF_INET6, 2, dump);
 }
 
-bool sockets_add(struct sockets *sockets, uint64_t netns, char *why, size_t why_size)
+bool sockets_add(struct sockets *sockets, uint64_t netns, uint32_t states, char *why,
+                 size_t why_size)
 {
     struct mnl_socket *netlink = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
     if (!netlink) {
@@ -130,7 +137,7 @@ bool sockets_add(struct sockets *sockets, uint64_t netns, char *why, size_t why_
                  strerror(errno));
         return false;
     }
-    struct dump dump = {.sockets = sockets, .netns = netns};
+    struct dump dump = {.sockets = sockets, .netns = netns, .states = states};
     const bool complete =
         mnl_socket_bind(netlink, 0, MNL_SOCKET_AUTOPID) == 0 && dump_families(netlink, &dump);
     const int error = errno;

@@ -1,5 +1,5 @@
 /*
- * The CLOSE_WAIT and listening TCP sockets of a network namespace, by sock_diag(7).
+ * The TCP sockets of a network namespace, by sock_diag(7).
  */
 #ifndef CLOSEWAIT_SOCKETS_H
 #define CLOSEWAIT_SOCKETS_H
@@ -18,7 +18,7 @@ struct tcp_socket {
     uint32_t inode;  /* as /proc/PID/fd shows it; 0: no program has it, it waits to be accepted */
     uint32_t uid;    /* of the user who made it; 0 for one that waits to be accepted */
     uint32_t interface; /* that it is bound to, or 0 */
-    uint8_t state;      /* TCP_CLOSE_WAIT or TCP_LISTEN */
+    uint8_t state;      /* one of those that were asked for */
     uint8_t family;     /* of the socket; an endpoint that is mapped is AF_INET on AF_INET6 */
 
     /* CLOSE_WAIT */
@@ -26,6 +26,8 @@ struct tcp_socket {
                               something later */
     uint32_t unread_bytes; /* without the FIN, as FIONREAD says it */
     uint32_t unsent_bytes; /* written and not yet acknowledged */
+    uint32_t sent_ms;      /* since data was last sent; UINT32_MAX: never */
+    bool eof_read;         /* the program has read as far as the FIN */
     struct tcp_socket *listener; /* in whose accept queue it waits; NULL: in none that is known */
     size_t listeners;            /* in how many queues it could wait (SO_REUSEPORT) */
 
@@ -41,11 +43,16 @@ struct sockets {
     size_t count;
 };
 
+/* Sets of states. A socket in CLOSE is in no table of the kernel's: nothing tells of it here. */
+extern const uint32_t sockets_half_closed; /* CLOSE_WAIT, and LISTEN */
+extern const uint32_t sockets_all;
+
 /*
- * Appends those of the network namespace netns, which the calling thread must be in. False, with
- * what was wrong and what to do in why, when the kernel cannot be asked.
+ * Appends those in one of the states of the network namespace netns, which the calling thread must
+ * be in. False, with what was wrong and what to do in why, when the kernel cannot be asked.
  */
-bool sockets_add(struct sockets *sockets, uint64_t netns, char *why, size_t why_size);
+bool sockets_add(struct sockets *sockets, uint64_t netns, uint32_t states, char *why,
+                 size_t why_size);
 
 /*
  * Finds the listener of each CLOSE_WAIT socket that waits to be accepted, and counts for it. Once,

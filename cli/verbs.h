@@ -10,6 +10,8 @@ enum { EXIT_USAGE = 2, EXIT_TROUBLE = 125, EXIT_NOT_EXECUTABLE = 126, EXIT_NOT_F
 
 int verb_run(int argc, char **argv);
 int verb_ps(int argc, char **argv);
+int verb_reap(int argc, char **argv);
+int verb_watch(int argc, char **argv);
 int verb_report(int argc, char **argv);
 
 #endif

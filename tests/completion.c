@@ -5,6 +5,8 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "support.h"
 
@@ -25,8 +27,8 @@ Test(completion, of_bash_knows_verbs_options_and_values)
         const char *line;
         const char *offered;
     } rows[] = {
-        {"closewait ", "--help ps report run"},
-        {"closewait r", "report run"},
+        {"closewait ", "--help ps reap report run watch"},
+        {"closewait r", "reap report run"},
         {"closewait run --a", "--action="},
         {"closewait run --action=", "close close-dead log"},
         {"closewait run --action close-", "close-dead"},
@@ -52,6 +54,12 @@ Test(completion, of_bash_knows_verbs_options_and_values)
         {"closewait ps --output=un", "UNREAD UNSENT"},
         {"closewait ps --output=unread,un", "unread,UNSENT"},
         {"closewait ps --output=+co", "+COMMAND +COOKIE"},
+        {"closewait reap --f", "--force --format="},
+        {"closewait reap --grace=5", "500ms 5m"},
+        {"closewait reap --format=j", "json"},
+        {"closewait reap 1 --a", "--all"},
+        {"closewait watch --a", "--action="},
+        {"closewait watch --action=c", "close close-dead"},
         {"closewait walk --a", ""},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -73,9 +81,22 @@ Test(completion, of_bash_finds_processes)
     cr_expect_eq(strncmp(said, "1,", 2), 0, "%s", said);
 }
 
+Test(completion, of_bash_finds_the_sockets_of_a_process)
+{
+    char line[64];
+    char expected[16];
+    const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    snprintf(line, sizeof(line), "closewait reap --grace=1s %d %d", (int)getpid(), fd);
+    snprintf(expected, sizeof(expected), "%d", fd);
+    cr_expect_str_eq(offered(line), expected, "%s", said);
+    snprintf(line, sizeof(line), "closewait reap %d", (int)getpid());
+    snprintf(expected, sizeof(expected), "%d", (int)getpid());
+    cr_expect_not_null(strstr(offered(line), expected), "%s", said);
+}
+
 Test(completion, of_bash_has_every_option_of_the_help)
 {
-    static const char *const verbs[] = {"run", "report", "ps"};
+    static const char *const verbs[] = {"run", "report", "ps", "reap", "watch"};
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
         char options[4096];
         if (shell(options, sizeof(options),
@@ -127,6 +148,8 @@ Test(completion, of_zsh_completes_at_a_terminal)
         {"closewait run --grace=1s ls READ", "closewait run --grace=1s ls README.md "},
         {"closewait report --format=fo", "closewait report --format=folded "},
         {"closewait report READ", "closewait report README.md "},
+        {"closewait rea", "closewait reap "},
+        {"closewait reap --dr", "closewait reap --dry-run "},
         {"closewait ps -o hu", "closewait ps -o hu"},
         {"closewait ps -l -o pid,hu", "closewait ps -l -o pid,HUNG_UP,"},
         {"closewait ps --output=+ino", "closewait ps --output=+INODE,"},

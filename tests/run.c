@@ -55,7 +55,8 @@ Test(run, answers_bad_usage_with_one_clear_line_and_status_2)
                                    "close\n"},
         {"run --output=a,b true", "closewait run: --output='a,b' has a comma, which separates "
                                   "options: choose a value without one\n"},
-        {"walk", "closewait: unknown verb 'walk': expected run, ps or report (closewait --help)\n"},
+        {"walk", "closewait: unknown verb 'walk': expected run, ps, reap, watch or report "
+                 "(closewait --help)\n"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char said[4096];
@@ -72,8 +73,18 @@ Test(run, says_when_the_shim_cannot_be_there_and_runs_the_program_all_the_same)
     cr_expect_eq(shell(said, sizeof(said), "%s run %s wait </dev/null 2>&1", built("closewait"),
                        built("tests/leaker-static")),
                  0, "%s", said);
-    cr_expect_not_null(strstr(said, "the shim was not loaded into "), "%s", said);
-    cr_expect_not_null(strstr(said, ": it is statically linked; it is not watched\n"), "%s", said);
+    cr_expect_not_null(strstr(said, "the shim does not serve "), "%s", said);
+    cr_expect_not_null(strstr(said, ": it is statically linked; it is not watched: it has ended\n"),
+                       "%s", said);
+}
+
+Test(run, knows_a_go_program_by_its_file)
+{
+    cr_expect_null(preload_blindness(built("tests/leaker")));
+    cr_expect_null(preload_blindness("/no/such/program"));
+    if (access(built("tests/go-server"), X_OK) == 0)
+        cr_expect_str_eq(preload_blindness(built("tests/go-server")),
+                         "it is a Go program, which makes its system calls itself");
 }
 
 Test(run, knows_by_the_file_what_the_dynamic_linker_will_do)

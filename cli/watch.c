@@ -1,0 +1,249 @@
+/*
+ * closewait watch: goes on looking at processes from outside, as the shim does from within.
+ */
+#define _GNU_SOURCE
+#include <bsd/stdlib.h>
+#include <bsd/string.h>
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "array.h"
+#include "must.h"
+#include "options.h"
+#include "processes.h"
+#include "tell.h"
+#include "verbs.h"
+#include "watched.h"
+
+enum { GO_ON = -1, OPTIONS_SIZE = 8192 };
+
+struct watch {
+    char words[OPTIONS_SIZE]; /* as the shim reads them */
+    struct rules rules;
+    const char *name;     /* of the processes, or NULL */
+    struct pid_list pids; /* that were given */
+    struct watched **at;
+    size_t count;
+    struct pid_list refused; /* of that name, and said to be out of reach */
+};
+
+static void print_help(void)
+{
+    fputs("usage: closewait watch [OPTION...] PID...\n"
+          "       closewait watch [OPTION...] --name=NAME\n\n"
+          "Watches running processes from outside, also static programs and those in Go, and\n"
+          "reports what leaks in them. It ends with them, or when it is interrupted.\n\n"
+          "  --name=NAME                    every process of that name, also those to come\n"
+          "  --action=log|close-dead|close  what to do with a leaked socket (log)\n"
+          "  --grace=DURATION               how long it may sit before it is leaked\n"
+          "                                 (10s; 60s with --action=close)\n"
+          "  --output=stderr|PATH           where reports go; %p is the process id (stderr)\n"
+          "  --format=text|json             what they are written in (text)\n"
+          "  --suppress=PATH                patterns of leaks not to report\n"
+          "  -h, --help                     this text\n\n"
+          "It exits with 0; with 1 when a process could not be watched; with 2 after a mistake in\n"
+          "the arguments.\n",
+          stdout);
+}
+
+static bool complain(const char *what)
+{
+    fprintf(stderr, "closewait watch: %s\n", what);
+    return false;
+}
+
+static bool add_option(struct watch *watch, const char *key, const char *value)
+{
+    if (strchr(value, ',')) {
+        fprintf(stderr,
+                "closewait watch: --%s='%s' has a comma, which separates options: choose a value "
+                "without one\n",
+                key, value);
+        return false;
+    }
+    if (watch->words[0])
+        strlcat(watch->words, ",", sizeof(watch->words));
+    strlcat(watch->words, key, sizeof(watch->words));
+    strlcat(watch->words, "=", sizeof(watch->words));
+    if (strlcat(watch->words, value, sizeof(watch->words)) < sizeof(watch->words))
+        return true;
+    return complain("the options are too long");
+}
+
+static bool read_pids(struct watch *watch, int argc, char **argv)
+{
+    for (int i = optind; i < argc; i++) {
+        const char *error = NULL;
+        const pid_t pid = (pid_t)strtonum(argv[i], 1, INT_MAX, &error);
+        if (error) {
+            fprintf(stderr, "closewait watch: '%s' is no process id: expected one, such as 4711\n",
+                    argv[i]);
+            return false;
+        }
+        processes_add(&watch->pids, pid);
+    }
+    if (watch->name && watch->pids.count > 0)
+        return complain("--name and process ids exclude each other: give one of them");
+    if (!watch->name && watch->pids.count == 0)
+        return complain("no process: expected closewait watch [OPTION...] PID..., or --name=NAME");
+    return true;
+}
+
+/* GO_ON, or the exit status after a mistake that was told, or after --help. */
+static int read_arguments(struct watch *watch, int argc, char **argv)
+{
+    static const struct option known[] = {
+        {"action", required_argument, NULL, 'a'},   {"grace", required_argument, NULL, 'g'},
+        {"output", required_argument, NULL, 'o'},   {"format", required_argument, NULL, 'f'},
+        {"suppress", required_argument, NULL, 's'}, {"name", required_argument, NULL, 'n'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
+    };
+    char why[512];
+    int index = 0;
+    opterr = 0;
+    for (int c; (c = getopt_long(argc, argv, ":h", known, &index)) != -1;) {
+        if (c == 'h') {
+            print_help();
+            return EXIT_SUCCESS;
+        }
+        if (c == '?' || c == ':') {
+            tell_misuse("watch", c, argv[optind - 1]);
+            return EXIT_USAGE;
+        }
+        if (c == 'n')
+            watch->name = optarg;
+        else if (!add_option(watch, known[index].name, optarg))
+            return EXIT_USAGE;
+    }
+    struct options options;
+    if (!options_read(watch->words, &options, why, sizeof(why)) ||
+        !rules_begin(&watch->rules, &options, why, sizeof(why))) {
+        complain(why);
+        return EXIT_USAGE;
+    }
+    return read_pids(watch, argc, argv) ? GO_ON : EXIT_USAGE;
+}
+
+static bool is_in(const struct pid_list *list, pid_t pid)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->at[i] == pid)
+            return true;
+    return false;
+}
+
+static bool is_watched(const struct watch *watch, pid_t pid)
+{
+    for (size_t i = 0; i < watch->count; i++)
+        if (watch->at[i]->target.pid == pid)
+            return true;
+    return false;
+}
+
+static bool begin(struct watch *watch, pid_t pid)
+{
+    char why[512];
+    struct watched *watched = must(malloc(sizeof(*watched)));
+    if (!watched_begin(watched, pid, &watch->rules, why, sizeof(why))) {
+        free(watched);
+        return complain(why);
+    }
+    watch->at = array_grow(watch->at, watch->count, sizeof(struct watched *));
+    watch->at[watch->count++] = watched;
+    return true;
+}
+
+static bool has_name(pid_t pid, const char *name)
+{
+    char comm[COMM_SIZE];
+    process_comm(pid, comm);
+    return strncmp(comm, name, COMM_SIZE - 1) == 0;
+}
+
+/* Those that have come since. One that we may not enter is told once. */
+static bool begin_named(struct watch *watch)
+{
+    struct pid_list every = {0};
+    bool good = true;
+    processes_add_all(&every);
+    for (size_t i = 0; i < every.count; i++) {
+        const pid_t pid = every.at[i];
+        if (pid == getpid() || !has_name(pid, watch->name) || is_watched(watch, pid) ||
+            is_in(&watch->refused, pid))
+            continue;
+        if (begin(watch, pid))
+            continue;
+        processes_add(&watch->refused, pid);
+        good = false;
+    }
+    free(every.at);
+    return good;
+}
+
+static void look_at_all(struct watch *watch)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < watch->count; i++) {
+        struct watched *watched = watch->at[i];
+        if (watched_look(watched, &watch->rules)) {
+            watch->at[kept++] = watched;
+            continue;
+        }
+        watched_end(watched, &watch->rules);
+        free(watched);
+    }
+    watch->count = kept;
+}
+
+static struct timespec pace(const struct options *options)
+{
+    const uint32_t ms = watched_pace_ms(options);
+    return (struct timespec){.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+}
+
+/* Returns whether every process that was asked for could be watched. */
+static bool go_on(struct watch *watch)
+{
+    sigset_t ending;
+    bool good = true;
+    const struct timespec between = pace(&watch->rules.options);
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGINT);
+    sigaddset(&ending, SIGTERM);
+    sigaddset(&ending, SIGHUP);
+    sigprocmask(SIG_BLOCK, &ending, NULL);
+    for (size_t i = 0; i < watch->pids.count; i++)
+        if (!is_watched(watch, watch->pids.at[i]))
+            good &= begin(watch, watch->pids.at[i]);
+    do {
+        if (watch->name)
+            good &= begin_named(watch);
+        look_at_all(watch);
+    } while ((watch->name || watch->count > 0) && sigtimedwait(&ending, NULL, &between) < 0);
+    for (size_t i = 0; i < watch->count; i++) {
+        watched_end(watch->at[i], &watch->rules);
+        free(watch->at[i]);
+    }
+    return good;
+}
+
+int verb_watch(int argc, char **argv)
+{
+    struct watch watch = {0};
+    int status = read_arguments(&watch, argc, argv);
+    if (status == GO_ON)
+        status = go_on(&watch) ? EXIT_SUCCESS : EXIT_FAILURE;
+    rules_end(&watch.rules);
+    free(watch.at);
+    free(watch.pids.at);
+    free(watch.refused.at);
+    return status;
+}

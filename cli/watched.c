@@ -1,0 +1,234 @@
+#define _GNU_SOURCE
+#include "watched.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "array.h"
+#include "burials.h"
+#include "clock.h"
+#include "found.h"
+#include "watched_tell.h"
+
+static bool open_output(struct watched *watched, const struct options *options, char *why,
+                        size_t why_size)
+{
+    char path[OPTIONS_PATH_SIZE];
+    watched->output = STDERR_FILENO;
+    if (!options->output[0])
+        return true;
+    watched->output =
+        options_output(options, watched->target.pid, path)
+            ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600)
+            : -1;
+    if (watched->output < 0)
+        snprintf(why, why_size, "output '%s' cannot be written: %s", options->output,
+                 strerror(errno));
+    return watched->output >= 0;
+}
+
+bool watched_begin(struct watched *watched, pid_t pid, const struct rules *rules, char *why,
+                   size_t why_size)
+{
+    *watched = (struct watched){.output = -1};
+    if (target_open(&watched->target, pid, why, why_size) &&
+        open_output(watched, &rules->options, why, why_size))
+        return true;
+    target_close(&watched->target);
+    return false;
+}
+
+static struct memory *memory_of(struct watched *watched, uint64_t cookie)
+{
+    for (size_t i = 0; i < watched->count; i++)
+        if (watched->sockets[i].cookie == cookie)
+            return &watched->sockets[i];
+    return NULL;
+}
+
+static bool has_lost_its_peer(const struct found *found)
+{
+    return found->facts.state == TCP_CLOSE_WAIT ||
+           (found->facts.state == TCP_CLOSE && found->facts.handshake);
+}
+
+static struct memory *remember(struct watched *watched, const struct found *found, uint64_t now)
+{
+    struct memory *memory = memory_of(watched, found->cookie);
+    if (memory)
+        return memory;
+    watched->sockets = array_grow(watched->sockets, watched->count, sizeof(*watched->sockets));
+    memory = &watched->sockets[watched->count++];
+    *memory = (struct memory){
+        .cookie = found->cookie,
+        .seen_ms = now,
+        .gone_ms = found->facts.state == TCP_CLOSE_WAIT ? now - found->facts.heard_ms : now,
+        .unread_bytes = found->facts.unread_bytes,
+        .eof_read = found->history.eof_read,
+        .local = found->local,
+        .peer = found->peer,
+    };
+    return memory;
+}
+
+static uint32_t age_of(uint64_t then_ms, uint64_t now)
+{
+    return now - then_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)(now - then_ms);
+}
+
+/* What a look adds to the memory, and the memory to the look. */
+static void recall(struct memory *memory, struct found *found, uint64_t now)
+{
+    const bool over = found->facts.state == TCP_CLOSE;
+    if (memory->unread_bytes != found->facts.unread_bytes ||
+        (found->history.eof_read && !memory->eof_read))
+        memory->touched_ms = now;
+    if (over && !memory->over)
+        memory->gone_ms = now;
+    memory->unread_bytes = found->facts.unread_bytes;
+    memory->eof_read |= found->history.eof_read;
+    memory->fin_seen |= found->facts.state == TCP_CLOSE_WAIT;
+    memory->over = over;
+    memory->there = true;
+    memory->fd = found->fds[0];
+    found->history = (struct history){
+        .eof_read = memory->eof_read,
+        .fin_seen = memory->fin_seen,
+        .gone_ms = age_of(memory->gone_ms, now),
+        .touched_ms = memory->touched_ms ? age_of(memory->touched_ms, now) : UINT32_MAX,
+    };
+    if (over && found->peer.family == 0)
+        found->peer = memory->peer;
+}
+
+static void tell_leak(struct watched *watched, const struct found *found, struct memory *memory,
+                      const struct rules *rules, uint64_t now)
+{
+    if (memory->told || memory->quiet || found->ruling.class == CLASS_NONE)
+        return;
+    const struct leak leak = watched_leak(found);
+    memory->quiet = rules_suppress(rules, &leak);
+    watched->suppressed += memory->quiet;
+    if (memory->quiet)
+        return;
+    memory->told = true;
+    if (watched->leaked == 0)
+        watched->first_ms = now;
+    watched->leaked++;
+    watched_tell_leak(watched, found, memory, rules);
+}
+
+/* What keeps us from a process is said when it begins to, and not with every look. */
+static void complain(struct watched *watched, const char *why)
+{
+    if (!watched->troubled)
+        fprintf(stderr, "closewait watch: %s\n", why);
+    watched->troubled = true;
+}
+
+static void close_all(struct watched *watched, struct burials *burials, const struct rules *rules)
+{
+    char why[512];
+    const bool stopped = burials_make(burials, &watched->target, &rules->options, why, sizeof(why));
+    if (!stopped)
+        complain(watched, why);
+    for (size_t i = 0; i < burials->count; i++) {
+        const struct grave *grave = &burials->at[i];
+        struct memory *memory = memory_of(watched, grave->found->cookie);
+        if (grave->burial != BURIAL_DONE && grave->burial != BURIAL_FAILED)
+            continue;
+        if (grave->burial == BURIAL_DONE && memory)
+            memory->closed = true;
+        watched->reaped += grave->burial == BURIAL_DONE;
+        watched_tell_reap(watched, grave->found, grave->error, burials->endings[i], rules);
+    }
+}
+
+/* Those that are there no more were closed: by us, by the program, or never told. */
+static void forget(struct watched *watched, const struct rules *rules)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < watched->count; i++) {
+        struct memory *memory = &watched->sockets[i];
+        if (!memory->there && memory->told && !memory->closed) {
+            watched->late++;
+            watched_tell_late_close(watched, memory, rules);
+        }
+        if (memory->there && !memory->closed)
+            watched->sockets[kept++] = *memory;
+    }
+    watched->count = kept;
+}
+
+static bool is_spared(const struct found *found, const struct rules *rules)
+{
+    const struct leak leak = watched_leak(found);
+    return rules_spare(rules, &leak);
+}
+
+static void judge_all(struct watched *watched, struct findings *findings, const struct rules *rules)
+{
+    struct burials burials = {0};
+    const uint64_t now = clock_ms();
+    for (size_t i = 0; i < watched->count; i++)
+        watched->sockets[i].there = false;
+    for (size_t i = 0; i < findings->count; i++) {
+        struct found *found = &findings->at[i];
+        if (!has_lost_its_peer(found))
+            continue;
+        struct memory *memory = remember(watched, found, now);
+        recall(memory, found, now);
+        found->ruling = judge(&found->facts, &found->history, &rules->options);
+        tell_leak(watched, found, memory, rules, now);
+        if (found->ruling.reap != REAP_NOT && !found->shared && !is_spared(found, rules))
+            burials_add(&burials, found, false);
+    }
+    if (burials.count > 0)
+        close_all(watched, &burials, rules);
+    burials_free(&burials);
+    forget(watched, rules);
+}
+
+bool watched_look(struct watched *watched, const struct rules *rules)
+{
+    char why[512];
+    struct findings findings = {0};
+    if (!target_lives(&watched->target))
+        return false;
+    if (findings_take(&findings, &watched->target, &rules->options, why, sizeof(why)) &&
+        target_lives(&watched->target))
+        judge_all(watched, &findings, rules);
+    else if (target_lives(&watched->target))
+        complain(watched, why);
+    findings_free(&findings);
+    return true;
+}
+
+void watched_end(struct watched *watched, const struct rules *rules)
+{
+    uint32_t held = 0;
+    for (size_t i = 0; i < watched->count; i++)
+        held += watched->sockets[i].told && !watched->sockets[i].closed;
+    watched_tell_summary(watched, held, rules);
+    watched_free(watched);
+}
+
+uint32_t watched_pace_ms(const struct options *options)
+{
+    enum { LOOKS_IN_GRACE = 8, LEAST_MS = 50, MOST_MS = 1000 };
+    const uint32_t ms = options->grace_ms / LOOKS_IN_GRACE;
+    return ms < LEAST_MS ? LEAST_MS : ms > MOST_MS ? MOST_MS : ms;
+}
+
+void watched_free(struct watched *watched)
+{
+    free(watched->sockets);
+    if (watched->output > STDERR_FILENO)
+        close(watched->output);
+    target_close(&watched->target);
+}
