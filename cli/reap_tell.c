@@ -52,8 +52,6 @@ const char *reap_reason(const struct found *found, const struct options *options
         text_add(&text, " and is not over");
     } else if (found->facts.unread_bytes > 0) {
         text_add(&text, "bytes lie unread, and would be lost");
-    } else if (found->facts.unsent_bytes > 0) {
-        text_add(&text, "its last bytes were never acknowledged");
     } else if (found->shared) {
         text_add(&text, "another process shares it, and the error is read by neither yet");
     } else {
