@@ -209,8 +209,10 @@ def main():
         return 0
     rows = chosen(options)
     count = Count()
-    for _ in range(options.rounds):
+    for number in range(options.rounds):
         play_round(rows, options, count)
+        print(f"round {number + 1}: {count.wrong} wrong, {count.wrong_reaps} wrong reaps so far",
+              file=sys.stderr, flush=True)
     print(f"{len(rows)} scenarios, {options.rounds} rounds, {count.wrong} wrong, "
           f"reaps: {count.right_reaps} right, {count.wrong_reaps} wrong")
     return 1 if count.wrong else 0
