@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "look.h"
 #include "owner.h"
+#include "probe.h"
 #include "raw.h"
 #include "reap.h"
 #include "record.h"
@@ -123,7 +124,13 @@ static int missing(const struct limits *limits)
  */
 static bool give_up(int fd, struct slot *slot, const struct options *options, struct look *look)
 {
-    const bool may_go = look_at(fd, slot, options, look) && look->ruling.reap == REAP_AS_ENDED;
+    if (!look_at(fd, slot, options, look)) {
+        slot_release(slot, SLOT_FREE, 0);
+        return false;
+    }
+    const bool may_go = look->ruling.reap == REAP_AS_ENDED;
+    if (may_go)
+        probe_end(fd, slot);
     const bool gone = may_go && reap_drop(fd, look->leak.cookie) == 0;
     slot_release(slot, gone ? SLOT_FREE : SLOT_LIVE, 0);
     return gone;

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "network.h"
 #include "support.h"
 
 static in_port_t own_port;
@@ -40,7 +41,7 @@ TestSuite(rescue, .init = open_listener);
 
 static void start(struct program *program, const char *options, const char *script)
 {
-    static char whole[4096];
+    static char whole[8192];
     char own[16];
     char server[16];
     snprintf(whole, sizeof(whole), "%s%s", PRELUDE, script);
@@ -319,6 +320,99 @@ Test(rescue, is_told_by_the_command_as_by_the_shim)
     must_report(&program,
                 "this program itself holds that connection, with a live connection that is "
                 "not leaked (fd 4)\n");
+}
+
+/* taken: another process, which the shim does not see, holds the port. */
+#define ELSEWHERE                                                                                  \
+    "import ctypes, subprocess\n"                                                                  \
+    "V6ONLY, DEVICE = (41, 26, 1), (1, 25, b'v0')\n"                                               \
+    "code = '''import socket, sys\n"                                                               \
+    "s = socket.socket(FAMILY)\n"                                                                  \
+    "if OPTION: s.setsockopt(*OPTION)\n"                                                           \
+    "s.bind((ADDRESS, OWN)); s.listen(); print(flush=True); sys.stdin.read()'''\n"                 \
+    "def taken(family, address, option=None):\n"                                                   \
+    "    of = dict(FAMILY=int(family), OPTION=option, ADDRESS=address, OWN=own)\n"                 \
+    "    start = ''.join('%s = %r\\n' % each for each in of.items())\n"                            \
+    "    other = subprocess.Popen([sys.executable, '-c', start + code], env={},\n"                 \
+    "                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"                \
+    "    keep.append(other); other.stdout.readline()\n"                                            \
+    "def wanted(family, address, option=None):\n"                                                  \
+    "    s = socket.socket(family)\n"                                                              \
+    "    if option: s.setsockopt(*option)\n"                                                       \
+    "    s.bind((address, own))\n"                                                                 \
+    "keep = []\n"
+
+/* The peer has half-closed, and waits for the answer: to close it would free nothing. */
+Test(rescue, leaves_what_is_not_in_the_way_of_another_family_interface_or_namespace)
+{
+    static const char *const rows[] = {
+        "taken(socket.AF_INET6, '::', V6ONLY); attempt(wanted, socket.AF_INET6, '::', V6ONLY)\n",
+        "s.setsockopt(1, 25, b'lo')\n"
+        "taken(socket.AF_INET, '', DEVICE); attempt(wanted, socket.AF_INET, '', DEVICE)\n",
+        "ctypes.CDLL(None).unshare(0x40000000)\n"
+        "taken(socket.AF_INET, ''); attempt(wanted, socket.AF_INET, '')\n",
+    };
+    char said[256];
+    network_own(60);
+    cr_assert_eq(shell(said, sizeof(said), "ip link add v0 type veth peer name v1"), 0, "%s", said);
+    open_listener();
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct program program;
+        char script[4096];
+        own_port = free_port();
+        snprintf(script, sizeof(script), "%s%s%s%s", ELSEWHERE,
+                 "s = made(); s.connect(server)\nwait()\n", rows[i],
+                 "s.send(b'answer'); say('sent')\n"
+                 "for other in keep: other.communicate()\n");
+        start(&program, "action=close", script);
+        program_must_say(&program, "ready");
+        const int peer = accept(listener, NULL, NULL);
+        cr_assert_eq(shutdown(peer, SHUT_WR), 0);
+        usleep(100000);
+        program_go_on(&program);
+        must_end(&program, "EADDRINUSE\nsent\n");
+        cr_expect_eq(times(program.reported, "rescue"), 0, "%s", program.reported);
+        close(peer);
+    }
+}
+
+/* It stays, and is no reason not to close the leak. */
+Test(rescue, is_not_kept_from_a_port_by_a_socket_that_is_for_ipv6_alone)
+{
+    struct program program;
+    start(&program, "action=close",
+          ELSEWHERE "s = made(); s.connect(server)\n"
+                    "six = socket.socket(socket.AF_INET6); six.setsockopt(*V6ONLY)\n"
+                    "six.bind(('::', own))\n"
+                    "wait()\n"
+                    "attempt(made)\n");
+    hang_up(&program, 1);
+    program_go_on(&program);
+    must_end(&program, "works\n");
+}
+
+/* What a child has of the connection is its own affair again. */
+Test(rescue, puts_the_settings_back_that_a_probe_has_changed)
+{
+    struct program program;
+    start(&program, "action=close-dead,grace=100ms",
+          "s = made(); s.connect(server)\n"
+          "pipe = os.pipe()\n"
+          "if os.fork() == 0:\n"
+          "    os.read(pipe[0], 1); os.set_inheritable(s.fileno(), True)\n"
+          "    os.execve(sys.executable, ['python3', '-c', 'import socket; print(\"kept\", socket."
+          "socket(fileno=%d).getsockopt(1, 9))' % s.fileno()], {})\n"
+          "wait()\n"
+          "attempt(made)\n"
+          "os.write(pipe[1], b'x'); os.wait()\n");
+    program_must_say(&program, "ready");
+    const int peer = accept(listener, NULL, NULL);
+    cr_assert_eq(shutdown(peer, SHUT_WR), 0);
+    program_must_report(&program, ": leak: fd 3");
+    program_go_on(&program);
+    must_end(&program, "EADDRINUSE\nkept 0\n");
+    must_report(&program, "bind still fails after 1");
+    close(peer);
 }
 
 /* Any other cause of EADDRNOTAVAIL is the program's own affair. */

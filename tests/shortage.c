@@ -227,6 +227,27 @@ Test(shortage, closes_a_leaked_socket_where_there_is_no_room_for_a_tombstone)
     must_report(&program, ": summary: 4 sockets leaked at 1 call site (0 growing), 1 reaped");
 }
 
+/* As io_uring does it: nothing of the old connection counts for the new one. */
+Test(shortage, leaves_what_has_come_to_a_number_by_a_close_that_no_hook_saw)
+{
+    struct program program;
+    start(&program, "action=close",
+          "import ctypes, struct; unseen = ctypes.CDLL('libc.so.6')\n"
+          "leak(1); fill()\n"
+          "wait()\n"
+          "fd = keep[0].fileno(); unseen.close(fd); say(unseen.socket(2, 1, 0) == fd)\n"
+          "unseen.connect(fd, struct.pack('=HH4s8x', 2, socket.htons(there[1]), "
+          "b'\\x7f\\0\\0\\1'), 16)\n"
+          "resource.setrlimit(resource.RLIMIT_NOFILE, (LIMIT + 1, 4096))\n"
+          "t, _ = listener.accept(); t.close()\n"
+          "resource.setrlimit(resource.RLIMIT_NOFILE, (LIMIT, 4096))\n"
+          "attempt(socket.socket); attempt(socket.socket)\n"
+          "say(is_open(fd))\n");
+    program_must_report(&program, "could not be closed (errno 24)");
+    program_go_on(&program);
+    must_end(&program, "ready\nTrue\nEMFILE\nEMFILE\nTrue\n");
+}
+
 Test(shortage, spares_what_the_judge_spares)
 {
     struct program program;
