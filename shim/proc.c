@@ -181,7 +181,7 @@ int proc_other(uint32_t inode, char comm[PROC_COMM_SIZE])
     return pid;
 }
 
-/* As link_inode. */
+/* As link_inode; of PROC_NO_FD the folder itself, which is no link: -EINVAL when it is there. */
 static int64_t other_inode(int pid, int fd)
 {
     char who[PATH_SIZE];
@@ -192,12 +192,18 @@ static int64_t other_inode(int pid, int fd)
     return link_inode(AT_FDCWD, buffer);
 }
 
+/* Where /proc shows nothing of a process that is there (hidepid), all its links are missing. */
+static bool is_hidden(int pid)
+{
+    return other_inode(pid, PROC_NO_FD) == -ENOENT && raw2(SYS_kill, pid, 0) != -ESRCH;
+}
+
 enum proc_has proc_has(int pid, uint32_t inode, int like)
 {
     if (own_number() != (int)raw0(SYS_getpid))
         return PROC_HAS_UNKNOWN;
     const int64_t at_like = other_inode(pid, like);
-    if (at_like == -EACCES)
+    if (at_like < 0 && (at_like != -ENOENT || is_hidden(pid)))
         return PROC_HAS_UNKNOWN;
     bool has = at_like == inode;
     for (int fd = 0; fd < NUMBERS && !has; fd++)

@@ -172,6 +172,48 @@ Test(rescue, comes_to_a_child_that_is_the_last_to_hold_the_port)
     must_report(&program, "inherited over fork");
 }
 
+/* What /proc hides of the parent is no sign that it has closed its own (proc(5), hidepid). */
+Test(rescue, of_a_child_leaves_what_a_parent_may_have_that_proc_does_not_show)
+{
+    static const struct {
+        const char *parent;
+        const char *said;
+    } rows[] = {
+        {"os.wait(); os._exit(0)", "ready\nEADDRINUSE\nworks\n"},
+        {"os._exit(0)", "ready\nworks\nEPIPE\n"}, /* it is gone */
+    };
+    network_own(60);
+    open_listener();
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct program program;
+        char script[8192];
+        char own[16];
+        char server[16];
+        snprintf(script, sizeof(script),
+                 PRELUDE "pipe = os.pipe()\n"
+                         "if os.fork(): os.close(pipe[1]); os.wait(); os.read(pipe[0], 1); exit()\n"
+                         "s = made(); s.connect(server); parent = os.getpid()\n"
+                         "if os.fork(): %s\n"
+                         "try:\n"
+                         "    while %zu: os.kill(parent, 0)\n"
+                         "except OSError: pass\n"
+                         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+                         "wait()\n"
+                         "attempt(made)\n"
+                         "attempt(s.send, b'x')\n",
+                 rows[i].parent, i);
+        snprintf(own, sizeof(own), "%d", free_port());
+        snprintf(server, sizeof(server), "%d", port);
+        program_start(&program, "action=close",
+                      ARGS("unshare", "-m", "sh", "-c",
+                           "mount -t proc -o hidepid=2 proc /proc && exec \"$@\"", "sh", "python3",
+                           "-c", script, own, server));
+        hang_up(&program, 1);
+        program_go_on(&program);
+        must_end(&program, rows[i].said);
+    }
+}
+
 /* Nobody could know of it before: the parent buries its own, and that frees nothing. */
 Test(rescue, of_a_parent_names_the_child_that_has_the_socket_as_well)
 {
