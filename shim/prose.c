@@ -326,7 +326,7 @@ static void add_rescue(struct text *text, const struct told *told)
     add_ends(text, &record->leak);
     add_state(text, &record->leak);
     add_leak_body(text, told);
-    prose_sharer(text, record);
+    prose_sharer(text, told);
     add_asked(text, told);
     add_more(text, record->leaks - 1);
 }
@@ -338,7 +338,7 @@ static void add_conflict(struct text *text, const struct told *told)
     text_add(text, record->to.family ? " failed, cannot assign requested address: "
                                      : " failed, address already in use: ");
     if (record->leaks == 0) {
-        prose_holder(text, record);
+        prose_holder(text, told);
         add_asked(text, told);
         return;
     }
@@ -347,7 +347,7 @@ static void add_conflict(struct text *text, const struct told *told)
     add_ends(text, &record->leak);
     add_state(text, &record->leak);
     add_leak_body(text, told);
-    prose_sharer(text, record);
+    prose_sharer(text, told);
     add_asked(text, told);
     add_more(text, record->leaks - 1);
 }

@@ -142,6 +142,24 @@ Test(reuse, lets_no_second_client_in_while_the_first_is_connected)
              "EADDRINUSE\n");
 }
 
+/* Of a connection that was made by a call that no hook saw. */
+Test(reuse, is_not_advised_where_it_is_on)
+{
+    struct program program;
+    run(&program, "reuseaddr=on",
+        "import ctypes, struct; unseen = ctypes.CDLL('libc.so.6')\n"
+        "def at(port): return struct.pack('=HH4s8x', 2, socket.htons(port), b'\\x7f\\0\\0\\1')\n"
+        "s = socket.socket(fileno=unseen.socket(2, 1, 0))\n"
+        "unseen.bind(s.fileno(), at(own), 16); unseen.connect(s.fileno(), at(there[1]), 16)\n"
+        "close_first(s)\n"
+        "attempt(made)\n");
+    cr_expect_str_eq(program.said, "EADDRINUSE\n");
+    cr_expect_not_null(
+        strstr(program.reported, "the connection that closed was made without SO_REUSEADDR"), "%s",
+        program.reported);
+    cr_expect_null(strstr(program.reported, "run with"), "%s", program.reported);
+}
+
 /* The kernel can tell a new connection from the one before by TCP timestamps alone. */
 Test(reuse, needs_tcp_timestamps)
 {
