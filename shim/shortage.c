@@ -108,14 +108,17 @@ static int open_in_program(void)
     return count;
 }
 
-/*
- * How many are missing to a tenth that is free; 0 when nothing is. Under a limit of 0 nothing that
- * could be given back is of use: a program that wants no more descriptors sets it.
- */
+/* Whether numbers could be had by it. A program that wants no more of them lowers its limit. */
+static bool is_of_use(const struct limits *limits)
+{
+    return limits->open - limits->tombstones < limits->limit;
+}
+
+/* How many are missing to a tenth that is free; 0 when nothing is, or could be had. */
 static int missing(const struct limits *limits)
 {
     const int left = limits->limit - limits->open;
-    return limits->limit > 0 && left < limits->limit / 10 ? limits->limit / 10 - left : 0;
+    return is_of_use(limits) && left < limits->limit / 10 ? limits->limit / 10 - left : 0;
 }
 
 /*
@@ -136,12 +139,12 @@ static bool give_up(int fd, struct slot *slot, const struct options *options, st
     return gone;
 }
 
-/* One of those that were told before: the call that failed needs no more. */
-static int give_up_one(const struct options *options, struct fds *fds)
+/* One below end of those that were told before: the call that failed needs no more. */
+static int give_up_one(const struct options *options, int end, struct fds *fds)
 {
     struct look look;
     bool given = false;
-    for (int fd = slots_next(0); fd >= 0 && !given; fd = slots_next(fd + 1)) {
+    for (int fd = slots_next(0); fd >= 0 && fd < end && !given; fd = slots_next(fd + 1)) {
         struct slot *slot = slot_of(fd);
         if ((slot_word(slot) & (SLOT_TOLD | SLOT_QUIET)) != SLOT_TOLD)
             continue;
@@ -169,13 +172,20 @@ static struct limits limits_now(int open)
                            .tombstones = census.tombstones};
 }
 
-static int relieve(const struct options *options, const struct limits *limits, struct fds *fds)
+/* What the system lacks (ENFILE) any number is of use for. */
+static int relieve(const struct options *options, int error, const struct limits *limits,
+                   struct fds *fds)
 {
+    const bool in_system = error == ENFILE;
+    const int wanted = missing(limits);
+    int given = 0;
     if (options->action == ACTION_LOG)
         return 0;
-    const int wanted = missing(limits);
-    const int given = tombs_give_back(wanted > 0 ? wanted : 1, fds);
-    return given > 0 || options->suppress[0] ? given : give_up_one(options, fds);
+    if (in_system || is_of_use(limits))
+        given = tombs_give_back(wanted > 0 ? wanted : 1, fds);
+    return given > 0 || options->suppress[0]
+               ? given
+               : give_up_one(options, in_system ? INT32_MAX : limits->limit, fds);
 }
 
 bool shortage_relieve(enum limited call, int before, struct caller caller)
@@ -188,9 +198,13 @@ bool shortage_relieve(enum limited call, int before, struct caller caller)
                             .error = error,
                             .limits = limits_now(open_in("/proc/thread-self/fd"))};
     record.limits.call = call;
+    if (record.limits.leaked + record.limits.tombstones == 0) {
+        errno = error; /* nothing of ours */
+        return false;
+    }
     if (record.limits.open == 0 && error == EMFILE)
         record.limits.open = record.limits.limit;
-    record.limits.given = relieve(options, &record.limits, &record.fds);
+    record.limits.given = relieve(options, error, &record.limits, &record.fds);
     if (record.limits.given > 0)
         record.type = RECORD_GIVEN_BACK;
     if (is_news(&met, (uint32_t)(record.limits.leaked + record.limits.tombstones))) {

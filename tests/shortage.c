@@ -192,6 +192,32 @@ Test(shortage, gives_nothing_back_under_a_limit_of_none)
     must_end(&program, "ready\nTrue\n");
 }
 
+/* However many tombstones go, the limit is below what the program has besides. */
+Test(shortage, gives_nothing_back_under_a_limit_that_is_out_of_reach)
+{
+    struct program program;
+    start(&program, "action=close",
+          "leak(8); fds = [s.fileno() for s in keep]\n"
+          "wait()\n"
+          "resource.setrlimit(resource.RLIMIT_NOFILE, (1, 4096))\n"
+          "attempt(socket.socket)\n"
+          "time.sleep(2.3)\n"
+          "say(all(is_open(fd) for fd in fds))\n");
+    program_must_report(&program, "; 8 by now at site ");
+    program_go_on(&program);
+    must_end(&program, "ready\nEMFILE\nTrue\n");
+}
+
+Test(shortage, is_nothing_to_tell_of_a_program_that_leaks_nothing)
+{
+    struct program program;
+    start(&program, "action=close",
+          "fill()\n"
+          "attempt(socket.socket)\n");
+    must_end(&program, "EMFILE\n");
+    cr_expect_str_empty(program.reported);
+}
+
 /* What the program has put on the number since is none of ours. */
 Test(shortage, gives_no_number_back_that_has_another_socket_by_now)
 {
