@@ -375,15 +375,18 @@ static void add_late_close(struct text *text, const struct told *told)
     add_ends(text, leak);
     text_add(text, "  was closed by the program after ");
     text_add_duration(text, leak->gone_ms);
-    text_add(text, told->record->reaped ? ": a longer grace would have spared it the tombstone"
-                                        : ": no leak, but slower than grace");
+    const bool for_port = told->record->why == WHY_PORT;
+    text_add(text, for_port               ? ": its port had been wanted before"
+                   : told->record->reaped ? ": a longer grace would have spared it the tombstone"
+                                          : ": no leak, but slower than grace");
     if (told->count > 1) {
         text_add(text, "; ");
         text_add_uint(text, told->count);
         text_add(text, " by now");
         add_site(text, told);
     }
-    add_hindsight(text, told);
+    if (!for_port)
+        add_hindsight(text, told);
     text_add(text, "\n");
 }
 

@@ -130,9 +130,10 @@ static void count(int fd, struct slot *slot, const struct options *options, stru
     /* What a pattern spares only the watcher can tell: with a file of them it alone closes. */
     const bool wants_go = leaks && look.ruling.reap && !options->suppress[0];
     const uint32_t inode = wants_go && look.leak.how == HOW_INHERITED ? proc_inode(fd) : 0;
+    const bool early = !(word & SLOT_TOLD) && look.leak.gone_ms < options->grace_ms;
     if (leaks)
         add_leak(record, &look.leak, word);
-    slot_release(slot, SLOT_LIVE, leaks ? SLOT_TOLD : 0);
+    slot_release(slot, SLOT_LIVE, leaks ? SLOT_TOLD | (early ? SLOT_WANTED : 0) : 0);
     const bool may_go = wants_go && is_last_holder(&look.leak, inode, record);
     holders->reapable += may_go;
     if (!leaks)
@@ -159,7 +160,7 @@ static void reap(int fd, struct slot *slot, const struct options *options, struc
     if (buried)
         tombs_note(fd, slot);
     holders->busy += error == EAGAIN;
-    slot_release(slot, buried ? SLOT_BURIED : SLOT_LIVE, 0);
+    slot_release(slot, buried ? SLOT_BURIED : SLOT_LIVE, buried ? SLOT_WANTED : 0);
     if (!buried)
         return;
     fds_add(&holders->buried, fd);
