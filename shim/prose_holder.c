@@ -30,7 +30,6 @@ static void add_socket(struct text *text, const struct holder *holder)
     text_add(text, named ? states[holder->state] : "a socket");
 }
 
-/* A name is what somebody chose: it may not end the line or speak to the terminal. */
 static void add_process(struct text *text, const struct holder *holder)
 {
     text_add(text, "another process");
@@ -39,8 +38,7 @@ static void add_process(struct text *text, const struct holder *holder)
     text_add(text, ", ");
     text_add_uint(text, (uint64_t)holder->pid);
     text_add(text, holder->comm[0] ? " (" : "");
-    for (const char *at = holder->comm; *at; at++)
-        text_add_bytes(text, (unsigned char)*at < ' ' || *at == 0x7f ? "?" : at, 1);
+    text_add_name(text, holder->comm);
     text_add(text, holder->comm[0] ? ")," : ",");
 }
 

@@ -13,17 +13,17 @@
 #include "look.h"
 #include "owner.h"
 #include "probe.h"
+#include "proc.h"
 #include "raw.h"
 #include "reap.h"
 #include "record.h"
 #include "signals.h"
 #include "stack.h"
-#include "text.h"
 #include "thread.h"
 #include "tombs.h"
 #include "watch.h"
 
-enum { CHECK_MS = 1000, NEWS_CS = 60 * 100, PATH_SIZE = 64 };
+enum { CHECK_MS = 1000, NEWS_CS = 60 * 100 };
 
 static const struct options *_Atomic rules;
 
@@ -73,21 +73,13 @@ static int open_in(const char *folder)
                : 0;
 }
 
-static void write_folder(char folder[PATH_SIZE])
-{
-    struct text path = text_in(folder, PATH_SIZE);
-    text_add(&path, "/proc/self/task/");
-    text_add_uint(&path, (uint64_t)thread_id());
-    text_add(&path, "/fd");
-}
-
 /* An errand, for older kernels: the folder that is read is none of the program's descriptors. */
 static void run_count(void *with)
 {
     _Alignas(struct dirent64) char entries[1024] = {0};
-    char folder[PATH_SIZE];
+    char folder[PROC_PATH_SIZE];
     int *count = with;
-    write_folder(folder);
+    proc_own_folder(folder);
     const long fd = raw4(SYS_openat, AT_FDCWD, (long)folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (fd < 0)
         return;
@@ -100,8 +92,8 @@ static void run_count(void *with)
 
 static int open_in_program(void)
 {
-    char folder[PATH_SIZE];
-    write_folder(folder);
+    char folder[PROC_PATH_SIZE];
+    proc_own_folder(folder);
     int count = open_in(folder);
     if (count == 0)
         thread_apart(run_count, &count);
