@@ -25,9 +25,12 @@
     "def leak(n):\n"                                                                               \
     "    for i in range(n):\n"                                                                     \
     "        s = socket.create_connection(there); t, _ = listener.accept(); t.close()\n"           \
-    "        keep.append(s)\n"                                                                     \
+    "        keep.append(s)\n" /* At one stroke: the watcher may look while the numbers are taken. \
+                                */                                                                 \
     "def fill(left=0):\n"                                                                          \
+    "    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))\n"                               \
     "    while free() > left: keep.append(os.open('/dev/null', os.O_RDONLY))\n"                    \
+    "    resource.setrlimit(resource.RLIMIT_NOFILE, (LIMIT, 4096))\n"                              \
     "def is_open(fd):\n"                                                                           \
     "    try: os.fstat(fd); return True\n"                                                         \
     "    except OSError: return False\n"                                                           \
