@@ -45,11 +45,11 @@ static uint32_t queue_bytes(int fd, unsigned long which)
     return raw3(SYS_ioctl, fd, (long)which, (long)&bytes) == 0 ? (uint32_t)bytes : 0;
 }
 
-static short polled_now(int fd, short events)
+static int polled_now(int fd, short events)
 {
     struct pollfd polled = {.fd = fd, .events = events};
     const struct timespec at_once = {0};
-    return raw5(SYS_ppoll, (long)&polled, 1, (long)&at_once, 0, 0) == 1 ? polled.revents : (short)0;
+    return raw5(SYS_ppoll, (long)&polled, 1, (long)&at_once, 0, 0) == 1 ? polled.revents : 0;
 }
 
 bool kernel_is_shut(int fd)
