@@ -184,6 +184,7 @@ static void retell_record(struct retell *retell, json_t *json)
         quiet_show(&retell->quiet, json, &retold.told);
     }
     retold.told.action = retell->options.action;
+    retold.told.reuseaddr = retell->options.reuseaddr;
     if (retell->options.format == FORMAT_JSON)
         tell_json(retell, json, retold.told.pid);
     else

@@ -53,6 +53,11 @@ static int ask(const struct request *request)
     return -1;
 }
 
+uint64_t diag_cookie(const struct inet_diag_msg *msg)
+{
+    return (uint64_t)msg->id.idiag_cookie[1] << 32 | msg->id.idiag_cookie[0];
+}
+
 enum fate diag_fate(const struct endpoint *local, const struct endpoint *peer, uint64_t cookie,
                     uint64_t netns)
 {
@@ -80,10 +85,8 @@ enum fate diag_fate(const struct endpoint *local, const struct endpoint *peer, u
         return error->error == -ENOENT ? FATE_GONE : FATE_UNKNOWN;
     }
     const struct inet_diag_msg *msg = NLMSG_DATA(header);
-    const uint64_t found =
-        (uint64_t)msg->id.idiag_cookie[1] << 32 | (uint64_t)msg->id.idiag_cookie[0];
     /* A TIME_WAIT is a small socket of its own, with the cookie of the one that it stands for. */
-    if (found != cookie && msg->idiag_state != TCP_TIME_WAIT)
+    if (diag_cookie(msg) != cookie && msg->idiag_state != TCP_TIME_WAIT)
         return FATE_GONE;
     return msg->idiag_state == TCP_CLOSE_WAIT || msg->idiag_state == TCP_ESTABLISHED ? FATE_HELD
                                                                                      : FATE_CLOSING;
@@ -126,9 +129,7 @@ static const int kinds[] = {[HOLDER_UNKNOWN] = 0,
 
 static struct holder holder_of(const struct inet_diag_msg *msg)
 {
-    struct holder holder = {.state = msg->idiag_state,
-                            .cookie = (uint64_t)msg->id.idiag_cookie[1] << 32 |
-                                      (uint64_t)msg->id.idiag_cookie[0]};
+    struct holder holder = {.state = msg->idiag_state, .cookie = diag_cookie(msg)};
     if (msg->idiag_state == TCP_TIME_WAIT) {
         holder.kind = HOLDER_TIME_WAIT;
         holder.left_ms = msg->idiag_expires;

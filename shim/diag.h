@@ -77,7 +77,8 @@ struct diag_found {
 bool diag_each(const struct diag_wanted *wanted,
                void (*see)(const struct diag_found *found, void *with), void *with);
 
-/* The local end of one. */
+/* The local end of one, and its cookie, as kernel_cookie has it. */
 struct endpoint diag_local(const struct inet_diag_msg *msg);
+uint64_t diag_cookie(const struct inet_diag_msg *msg);
 
 #endif

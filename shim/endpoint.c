@@ -24,7 +24,7 @@ struct endpoint endpoint_of(const struct sockaddr *addr, socklen_t len)
         const bool mapped = memcmp(ip, mapped_prefix, sizeof(mapped_prefix)) == 0;
         end.family = mapped ? AF_INET : AF_INET6;
         end.port = ntohs(in6.sin6_port);
-        end.scope = mapped ? 0 : in6.sin6_scope_id;
+        end.scope = IN6_IS_ADDR_LINKLOCAL(&in6.sin6_addr) ? in6.sin6_scope_id : 0;
         memcpy(end.ip, mapped ? ip + 12 : ip, mapped ? 4 : 16);
     }
     return end;
@@ -46,7 +46,7 @@ bool endpoint_conflict(const struct endpoint *a, const struct endpoint *b)
     if (a->port != b->port || !a->family || !b->family)
         return false;
     if (endpoint_equal(a, b))
-        return true;
+        return !a->scope || !b->scope || a->scope == b->scope;
     const bool any_a = endpoint_is_any(a);
     const bool any_b = endpoint_is_any(b);
     if (a->family == b->family)

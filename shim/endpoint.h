@@ -26,7 +26,8 @@ bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
 
 /*
  * Whether a socket bound to the one keeps the other from being bound: the same port, and the same
- * address or one that stands for all (inet_csk_bind_conflict). :: is taken to stand for IPv4 too.
+ * address, on the same link if it is local to one, or one that stands for all
+ * (inet_csk_bind_conflict). :: is taken to stand for IPv4 too.
  */
 bool endpoint_conflict(const struct endpoint *a, const struct endpoint *b);
 

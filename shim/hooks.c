@@ -107,7 +107,9 @@ int bind(int fd, const struct sockaddr *addr, socklen_t len)
 
 int listen(int fd, int backlog)
 {
+    reuse_listens(fd);
     const int ret = real.listen(fd, backlog);
+    reuse_listened(fd, ret);
     watch_if(track_listen(fd, ret, caller_here()));
     return ret;
 }

@@ -136,7 +136,7 @@ static bool go(void)
     reuse_start(&options);
     probe_init(options.grace_ms);
     pipe_start(options.action != ACTION_LOG);
-    track_start(options.last);
+    track_start(options.last, options.grace_ms);
     watch_if(track_inherited());
     return true;
 }

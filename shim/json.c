@@ -339,6 +339,8 @@ static void add_late_close(struct text *text, const struct told *told)
     add_seconds(text, "fin_age_s", leak->gone_ms);
     key(text, "reaped");
     text_add(text, told->record->reaped ? "true" : "false");
+    if (told->record->reaped)
+        add_string(text, "why", names_why[told->record->why]);
     add_site(text, told);
     add_counts(text, told);
     add_number(text, "leaks", told->leaks);

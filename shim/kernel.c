@@ -10,8 +10,8 @@
 
 #include "raw.h"
 
-/* TCP_LISTEN of <netinet/tcp.h>, which cannot be had beside <linux/tcp.h>. */
-enum { STATE_LISTEN = 10 };
+/* TCP_CLOSE and TCP_LISTEN of <netinet/tcp.h>, which cannot be had beside <linux/tcp.h>. */
+enum { STATE_CLOSE = 7, STATE_LISTEN = 10 };
 
 static bool get_option(int fd, int level, int name, void *value, socklen_t size)
 {
@@ -45,20 +45,17 @@ static uint32_t queue_bytes(int fd, unsigned long which)
     return raw3(SYS_ioctl, fd, (long)which, (long)&bytes) == 0 ? (uint32_t)bytes : 0;
 }
 
-static short polled_now(int fd, short events)
+static int polled_now(int fd, short events)
 {
     struct pollfd polled = {.fd = fd, .events = events};
     const struct timespec at_once = {0};
-    return raw5(SYS_ppoll, (long)&polled, 1, (long)&at_once, 0, 0) == 1 ? polled.revents : (short)0;
+    return raw5(SYS_ppoll, (long)&polled, 1, (long)&at_once, 0, 0) == 1 ? polled.revents : 0;
 }
 
 bool kernel_is_shut(int fd)
 {
     return polled_now(fd, POLLRDHUP) & POLLRDHUP;
 }
-
-/* TCP_CLOSE of <netinet/tcp.h>, which does not go together with <linux/tcp.h>. */
-enum { STATE_CLOSE = 7 };
 
 bool kernel_facts(int fd, struct facts *facts)
 {
@@ -94,6 +91,18 @@ int kernel_domain(int fd)
 {
     int domain = 0;
     return get_option(fd, SOL_SOCKET, SO_DOMAIN, &domain, sizeof(domain)) ? domain : 0;
+}
+
+uint32_t kernel_interface(int fd)
+{
+    uint32_t index = 0;
+    return get_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &index, sizeof(index)) ? index : 0;
+}
+
+bool kernel_is_v6only(int fd)
+{
+    int only = 0;
+    return get_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof(only)) && only;
 }
 
 static struct endpoint name_of(int fd, long which)

@@ -40,6 +40,15 @@ int kernel_domain(int fd);
 /* The cookie of the network namespace that a socket is in; 0 where the kernel has none (5.14). */
 uint64_t kernel_netns(int fd);
 
+/*
+ * The interface that a socket is bound to, by an option or by the scope of a link-local address
+ * (SO_BINDTOIFINDEX); 0: to none, or the kernel does not tell (before 5.0).
+ */
+uint32_t kernel_interface(int fd);
+
+/* IPV6_V6ONLY (ipv6(7)): what is bound to :: is not for IPv4. False of a socket of IPv4. */
+bool kernel_is_v6only(int fd);
+
 /* getsockname and getpeername; family 0 where there is none, as the peer of a dead socket. */
 struct endpoint kernel_local(int fd);
 struct endpoint kernel_peer(int fd);

@@ -150,6 +150,8 @@ struct number number_before(long nr, const long *args)
     }
     if (nr == SYS_getsockopt || nr == SYS_setsockopt)
         track_option((int)args[0], (int)args[1], (int)args[2]);
+    if (nr == SYS_listen)
+        reuse_listens((int)args[0]);
     return (struct number){.before = errno,
                            .hush = pipe_hush(written(nr, args)),
                            .left = leaves(nr, args),
@@ -227,6 +229,7 @@ static bool heard(long nr, long *ret, const long *args, int before, struct calle
         reuse_bound((int)a, (const struct sockaddr *)b, (socklen_t)c, (int)*ret);
         return false;
     case SYS_listen:
+        reuse_listened((int)a, (int)*ret);
         return track_listen((int)a, (int)*ret, caller);
     case SYS_dup:
 #ifdef SYS_dup2

@@ -12,7 +12,7 @@
 #include "text.h"
 #include "thread.h"
 
-enum { PATH_SIZE = 64, LINK_SIZE = 32, ENTRIES_SIZE = 1024, SEARCH_MS = 333, NUMBERS = 1024 };
+enum { LINK_SIZE = 32, ENTRIES_SIZE = 1024, SEARCH_MS = 333, NUMBERS = 1024 };
 
 /* The number at the beginning of text, -1 when there is none. */
 static int64_t number_of(const char *text)
@@ -55,7 +55,7 @@ static void write_number(char *who, size_t size, const char *before, int number)
 
 static uint32_t inode_at(const char *who, int fd)
 {
-    char buffer[PATH_SIZE];
+    char buffer[PROC_PATH_SIZE];
     struct text path = text_in(buffer, sizeof(buffer));
     write_path(&path, who, fd);
     const int64_t inode = link_inode(AT_FDCWD, buffer);
@@ -68,9 +68,17 @@ uint32_t proc_inode(int fd)
 }
 
 /* By the watcher, which has the program's descriptors: the first thread may have ended. */
-static void write_program(char who[PATH_SIZE])
+static void write_program(char who[PROC_PATH_SIZE])
 {
-    write_number(who, PATH_SIZE, "self/task/", thread_id());
+    write_number(who, PROC_PATH_SIZE, "self/task/", thread_id());
+}
+
+void proc_own_folder(char path[PROC_PATH_SIZE])
+{
+    char who[PROC_PATH_SIZE];
+    struct text text = text_in(path, PROC_PATH_SIZE);
+    write_program(who);
+    write_path(&text, who, PROC_NO_FD);
 }
 
 static long open_folder(const char *path)
@@ -103,7 +111,7 @@ static int find_link(int folder, uint32_t inode, uint64_t start_ms)
 
 static int fd_of(const char *who, uint32_t inode, uint64_t start_ms)
 {
-    char buffer[PATH_SIZE];
+    char buffer[PROC_PATH_SIZE];
     struct text path = text_in(buffer, sizeof(buffer));
     write_path(&path, who, -1);
     const long folder = open_folder(buffer);
@@ -116,14 +124,14 @@ static int fd_of(const char *who, uint32_t inode, uint64_t start_ms)
 
 int proc_own_fd(uint32_t inode)
 {
-    char who[PATH_SIZE];
+    char who[PROC_PATH_SIZE];
     write_program(who);
     return fd_of(who, inode, clock_ms());
 }
 
 static void read_comm(int pid, char comm[PROC_COMM_SIZE])
 {
-    char buffer[PATH_SIZE];
+    char buffer[PROC_PATH_SIZE];
     struct text path = text_in(buffer, sizeof(buffer));
     text_add(&path, "/proc/");
     text_add_uint(&path, (uint64_t)pid);
@@ -152,7 +160,7 @@ static int find_process(const char *entries, long len, uint32_t inode, int self,
     for (long at = 0; at < len && in_time(start_ms);) {
         const struct dirent64 *entry = (const struct dirent64 *)(entries + at);
         const int pid = (int)number_of(entry->d_name);
-        char who[PATH_SIZE];
+        char who[PROC_PATH_SIZE];
         at += entry->d_reclen;
         if (pid <= 0 || pid == self)
             continue;
@@ -181,15 +189,21 @@ int proc_other(uint32_t inode, char comm[PROC_COMM_SIZE])
     return pid;
 }
 
-/* As link_inode. */
+/* As link_inode; of PROC_NO_FD the folder itself, which is no link: -EINVAL when it is there. */
 static int64_t other_inode(int pid, int fd)
 {
-    char who[PATH_SIZE];
-    char buffer[PATH_SIZE];
+    char who[PROC_PATH_SIZE];
+    char buffer[PROC_PATH_SIZE];
     struct text path = text_in(buffer, sizeof(buffer));
     write_number(who, sizeof(who), "", pid);
     write_path(&path, who, fd);
     return link_inode(AT_FDCWD, buffer);
+}
+
+/* Where /proc shows nothing of a process that is there (hidepid), all its links are missing. */
+static bool is_hidden(int pid)
+{
+    return other_inode(pid, PROC_NO_FD) == -ENOENT && raw2(SYS_kill, pid, 0) != -ESRCH;
 }
 
 enum proc_has proc_has(int pid, uint32_t inode, int like)
@@ -197,7 +211,7 @@ enum proc_has proc_has(int pid, uint32_t inode, int like)
     if (own_number() != (int)raw0(SYS_getpid))
         return PROC_HAS_UNKNOWN;
     const int64_t at_like = other_inode(pid, like);
-    if (at_like == -EACCES)
+    if (at_like < 0 && (at_like != -ENOENT || is_hidden(pid)))
         return PROC_HAS_UNKNOWN;
     bool has = at_like == inode;
     for (int fd = 0; fd < NUMBERS && !has; fd++)

@@ -7,7 +7,15 @@
 
 #include <stdint.h>
 
-enum { PROC_NO_FD = -1, PROC_UNKNOWN = -2, PROC_COMM_SIZE = 16 /* TASK_COMM_LEN */ };
+enum {
+    PROC_NO_FD = -1,
+    PROC_UNKNOWN = -2,
+    PROC_COMM_SIZE = 16, /* TASK_COMM_LEN */
+    PROC_PATH_SIZE = 64
+};
+
+/* The folder of the program's descriptors. For the watcher, which has them, and its errands. */
+void proc_own_folder(char path[PROC_PATH_SIZE]);
 
 /* The inode of the socket that this thread has as fd, 0 when it is none. Opens nothing; any thread,
  * any signal handler. */

@@ -11,27 +11,13 @@
 
 enum { COLUMNS = 100 };
 
-/* Names are what somebody chose: none may end the line or speak to the terminal. */
-static void add_name(struct text *text, const char *name)
-{
-    for (; *name; name++)
-        text_add_bytes(text, (unsigned char)*name < ' ' || *name == 0x7f ? "?" : name, 1);
-}
-
 void prose_begin(struct text *text, const char *comm, int pid)
 {
     text_add(text, "closewait: ");
-    add_name(text, comm);
+    text_add_name(text, comm);
     text_add(text, "[");
     text_add_uint(text, (uint64_t)pid);
     text_add(text, "]: ");
-}
-
-static void add_count(struct text *text, uint64_t number, const char *one, const char *many)
-{
-    text_add_uint(text, number);
-    text_add(text, " ");
-    text_add(text, number == 1 ? one : many);
 }
 
 static void add_ends(struct text *text, const struct leak *leak)
@@ -95,18 +81,18 @@ static void add_frame(struct text *text, const struct frame *frame, int number)
     text_add_uint(text, (uint64_t)number);
     text_add(text, " ");
     if (!frame->function) {
-        add_name(text, frame->module ? last_part(frame->module) : "?");
+        text_add_name(text, frame->module ? last_part(frame->module) : "?");
         text_add(text, "+0x");
         text_add_hex(text, frame->offset);
         return;
     }
-    add_name(text, frame->function);
+    text_add_name(text, frame->function);
     text_add(text, "  ");
     if (!frame->file) {
-        add_name(text, frame->module ? last_part(frame->module) : "?");
+        text_add_name(text, frame->module ? last_part(frame->module) : "?");
         return;
     }
-    add_name(text, last_part(frame->file));
+    text_add_name(text, last_part(frame->file));
     text_add(text, ":");
     text_add_uint(text, (uint64_t)frame->line);
 }
@@ -233,7 +219,7 @@ static void add_leak(struct text *text, const struct told *told)
     const struct leak *leak = &told->record->leak;
     text_add(text, told->held ? "held now: " : "leak: ");
     if (told->held) {
-        add_count(text, told->held, "socket", "sockets");
+        text_add_count(text, told->held, "socket", "sockets");
         add_site(text, told);
         add_trend(text, told);
         if (told->grace_ms) {
@@ -307,7 +293,7 @@ static void add_more(struct text *text, int more)
     if (more <= 0)
         return;
     text_add(text, "    and ");
-    add_count(text, (uint64_t)more, "more leaked socket holds", "more leaked sockets hold");
+    text_add_count(text, (uint64_t)more, "more leaked socket holds", "more leaked sockets hold");
     text_add(text, " the port\n");
 }
 
@@ -331,7 +317,7 @@ static void add_rescue(struct text *text, const struct told *told)
     add_ends(text, &record->leak);
     add_state(text, &record->leak);
     add_leak_body(text, told);
-    prose_sharer(text, record);
+    prose_sharer(text, told);
     add_asked(text, told);
     add_more(text, record->leaks - 1);
 }
@@ -343,7 +329,7 @@ static void add_conflict(struct text *text, const struct told *told)
     text_add(text, record->to.family ? " failed, cannot assign requested address: "
                                      : " failed, address already in use: ");
     if (record->leaks == 0) {
-        prose_holder(text, record);
+        prose_holder(text, told);
         add_asked(text, told);
         return;
     }
@@ -352,7 +338,7 @@ static void add_conflict(struct text *text, const struct told *told)
     add_ends(text, &record->leak);
     add_state(text, &record->leak);
     add_leak_body(text, told);
-    prose_sharer(text, record);
+    prose_sharer(text, told);
     add_asked(text, told);
     add_more(text, record->leaks - 1);
 }
@@ -380,15 +366,18 @@ static void add_late_close(struct text *text, const struct told *told)
     add_ends(text, leak);
     text_add(text, "  was closed by the program after ");
     text_add_duration(text, leak->gone_ms);
-    text_add(text, told->record->reaped ? ": a longer grace would have spared it the tombstone"
-                                        : ": no leak, but slower than grace");
+    const bool for_port = told->record->why == WHY_PORT;
+    text_add(text, for_port               ? ": its port had been wanted before"
+                   : told->record->reaped ? ": a longer grace would have spared it the tombstone"
+                                          : ": no leak, but slower than grace");
     if (told->count > 1) {
         text_add(text, "; ");
         text_add_uint(text, told->count);
         text_add(text, " by now");
         add_site(text, told);
     }
-    add_hindsight(text, told);
+    if (!for_port)
+        add_hindsight(text, told);
     text_add(text, "\n");
 }
 
@@ -401,7 +390,8 @@ static void add_accept_queue(struct text *text, const struct told *told)
     text_add(text, " (fd ");
     text_add_uint(text, (uint64_t)listener->fd);
     text_add(text, "): ");
-    add_count(text, queue->waiting, "connection has waited ", "connections have waited up to ");
+    text_add_count(text, queue->waiting, "connection has waited ",
+                   "connections have waited up to ");
     text_add_duration(text, queue->age_ms);
     text_add(text, " for an accept, ");
     if (queue->hung_up > 0)
@@ -425,10 +415,10 @@ static void add_suppression(struct text *text, const struct suppression *pattern
     text_add(text, "    suppression in line ");
     text_add_uint(text, (uint64_t)pattern->line);
     text_add(text, " (");
-    add_name(text, pattern->text);
+    text_add_name(text, pattern->text);
     if (pattern->matched > 0) {
         text_add(text, ") matched ");
-        add_count(text, pattern->matched, "leak\n", "leaks\n");
+        text_add_count(text, pattern->matched, "leak\n", "leaks\n");
     } else if (suppress_is_symbolic(pattern) && !symbolized) {
         text_add(text, ") was not tried: functions and files are known under closewait run\n");
     } else {
@@ -440,8 +430,8 @@ static void add_summary(struct text *text, const struct told *told)
 {
     const struct totals *totals = &told->totals;
     text_add(text, "summary: ");
-    add_count(text, totals->leaked, "socket leaked at ", "sockets leaked at ");
-    add_count(text, totals->sites, "call site (", "call sites (");
+    text_add_count(text, totals->leaked, "socket leaked at ", "sockets leaked at ");
+    text_add_count(text, totals->sites, "call site (", "call sites (");
     text_add_uint(text, totals->growing);
     text_add(text, " growing");
     add_if_any(text, totals->flat,

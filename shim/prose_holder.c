@@ -30,7 +30,6 @@ static void add_socket(struct text *text, const struct holder *holder)
     text_add(text, named ? states[holder->state] : "a socket");
 }
 
-/* A name is what somebody chose: it may not end the line or speak to the terminal. */
 static void add_process(struct text *text, const struct holder *holder)
 {
     text_add(text, "another process");
@@ -39,13 +38,14 @@ static void add_process(struct text *text, const struct holder *holder)
     text_add(text, ", ");
     text_add_uint(text, (uint64_t)holder->pid);
     text_add(text, holder->comm[0] ? " (" : "");
-    for (const char *at = holder->comm; *at; at++)
-        text_add_bytes(text, (unsigned char)*at < ' ' || *at == 0x7f ? "?" : at, 1);
+    text_add_name(text, holder->comm);
     text_add(text, holder->comm[0] ? ")," : ",");
 }
 
-static void add_time_wait(struct text *text, const struct record *record)
+/* Advice that was taken already is none. */
+static void add_time_wait(struct text *text, const struct told *told)
 {
+    const struct record *record = told->record;
     text_add(text, is_connect(record) ? "that connection is in TIME_WAIT for "
                                       : "the port is in TIME_WAIT for ");
     text_add_duration(text, record->holder.left_ms);
@@ -53,13 +53,17 @@ static void add_time_wait(struct text *text, const struct record *record)
     if (is_connect(record))
         text_add(text, "    no process holds it; with TCP timestamps at both ends (sysctl "
                        "net.ipv4.tcp_timestamps), connect would work\n");
+    else if (told->reuseaddr)
+        text_add(text, "    no process holds it; the connection that closed was made without "
+                       "SO_REUSEADDR: what is made with reuseaddr=on keeps no port\n");
     else
         text_add(text, "    no process holds it; had both sockets set SO_REUSEADDR, the one that "
                        "closed and this one, bind would work: run with reuseaddr=on\n");
 }
 
-void prose_holder(struct text *text, const struct record *record)
+void prose_holder(struct text *text, const struct told *told)
 {
+    const struct record *record = told->record;
     const struct holder *holder = &record->holder;
     const char *what = is_connect(record) ? " that connection" : " the port";
     switch (holder->kind) {
@@ -83,7 +87,7 @@ void prose_holder(struct text *text, const struct record *record)
                                      "ss -tanp\n");
         return;
     case HOLDER_TIME_WAIT:
-        add_time_wait(text, record);
+        add_time_wait(text, told);
         return;
     case HOLDER_CLOSING:
         text_add(text, is_connect(record)
@@ -98,9 +102,9 @@ void prose_holder(struct text *text, const struct record *record)
     text_add(text, " is not known; no leaked socket of this program does\n");
 }
 
-void prose_sharer(struct text *text, const struct record *record)
+void prose_sharer(struct text *text, const struct told *told)
 {
-    const struct holder *holder = &record->holder;
+    const struct holder *holder = &told->record->holder;
     if (holder->kind == HOLDER_UNKNOWN)
         return;
     text_add(text, "    ");
@@ -110,5 +114,5 @@ void prose_sharer(struct text *text, const struct record *record)
         return;
     }
     text_add(text, "in the way as well: ");
-    prose_holder(text, record);
+    prose_holder(text, told);
 }

@@ -4,20 +4,15 @@
 
 #include "names.h"
 
-static void add_count(struct text *text, int number, const char *one, const char *many)
-{
-    text_add_uint(text, (uint64_t)number);
-    text_add(text, number == 1 ? one : many);
-}
-
 /* "64 of 64 descriptors in use, 40 leaked sockets and 5 tombstones among them". */
 static void add_numbers(struct text *text, const struct limits *limits)
 {
     text_add_uint(text, (uint64_t)limits->open);
     text_add(text, " of ");
-    add_count(text, limits->limit, " descriptor in use, ", " descriptors in use, ");
-    add_count(text, limits->leaked, " leaked socket and ", " leaked sockets and ");
-    add_count(text, limits->tombstones, " tombstone among them\n", " tombstones among them\n");
+    text_add_count(text, (uint64_t)limits->limit, "descriptor in use, ", "descriptors in use, ");
+    text_add_count(text, (uint64_t)limits->leaked, "leaked socket and ", "leaked sockets and ");
+    text_add_count(text, (uint64_t)limits->tombstones, "tombstone among them\n",
+                   "tombstones among them\n");
 }
 
 static void add_error(struct text *text, const struct record *record)
@@ -56,8 +51,8 @@ void prose_given_back(struct text *text, const struct record *record)
         add_error(text, record);
     }
     text_add(text, "; ");
-    add_count(text, limits->given, " number that a leaked socket had was given back",
-              " numbers that leaked sockets had were given back");
+    text_add_count(text, (uint64_t)limits->given, "number that a leaked socket had was given back",
+                   "numbers that leaked sockets had were given back");
     add_numbers_given(text, record);
     text_add(text, "\n    before: ");
     add_numbers(text, limits);

@@ -12,11 +12,6 @@ struct counting {
     struct queue_facts *facts;
 };
 
-static uint64_t cookie_of(const struct inet_diag_msg *msg)
-{
-    return (uint64_t)msg->id.idiag_cookie[1] << 32 | msg->id.idiag_cookie[0];
-}
-
 /*
  * A socket counts from its making as if it had just sent (tcp_create_openreq_child sets lsndtime),
  * and nobody can send on it before it is accepted.
@@ -44,7 +39,7 @@ static void count(const struct diag_found *found, void *with)
     if (!endpoint_conflict(&listener->local, &local))
         return;
     if (msg->idiag_state == TCP_LISTEN) {
-        facts->others += cookie_of(msg) == listener->cookie ? 0 : msg->idiag_rqueue;
+        facts->others += diag_cookie(msg) == listener->cookie ? 0 : msg->idiag_rqueue;
         return;
     }
     if (msg->idiag_inode != 0)

@@ -65,11 +65,11 @@ enum record_type {
     RECORD_REAP,          /* leak, why, error, fate */
     RECORD_RESCUE,        /* wanted, to, leak (the first of leaks), fds, waited_ms, error, holder */
     RECORD_BIND_CONFLICT, /* wanted, to, leak (the first of leaks), fds, holder */
-    RECORD_LATE_CLOSE,    /* leak, as far as it is remembered; reaped: a tombstone was closed */
-    RECORD_ACCEPT_QUEUE,  /* leak (the listener: fd, local, opened_at), queue */
-    RECORD_SUMMARY,       /* nothing but the totals */
-    RECORD_DESCRIPTORS,   /* limits, error: nothing could be given back */
-    RECORD_GIVEN_BACK,    /* limits, error, fds; in JSON a rescue, too */
+    RECORD_LATE_CLOSE,   /* leak, as far as it is remembered; reaped: a tombstone was closed; why */
+    RECORD_ACCEPT_QUEUE, /* leak (the listener: fd, local, opened_at), queue */
+    RECORD_SUMMARY,      /* nothing but the totals */
+    RECORD_DESCRIPTORS,  /* limits, error: nothing could be given back */
+    RECORD_GIVEN_BACK,   /* limits, error, fds; in JSON a rescue, too */
 };
 
 enum reap_why { WHY_GRACE, WHY_DEAD, WHY_PORT, WHY_DESCRIPTORS };

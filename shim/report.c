@@ -209,6 +209,7 @@ static void begin(const struct record *record, struct told *told)
         .opener = opener,
         .comm = comm,
         .action = rules->action,
+        .reuseaddr = rules->reuseaddr,
     };
 }
 

@@ -9,6 +9,7 @@
 #include "kernel.h"
 #include "look.h"
 #include "owner.h"
+#include "probe.h"
 #include "proc.h"
 #include "real.h"
 #include "reap.h"
@@ -30,6 +31,14 @@ void rescue_start(const struct options *options)
 
 typedef int naming(int fd, const struct sockaddr *addr, socklen_t len);
 
+/* Where a socket is, besides its address: what is elsewhere is not in its way (inet_bind_conflict).
+ */
+struct whereabouts {
+    uint64_t netns;
+    uint32_t interface; /* 0: all of them */
+    bool v6only;
+};
+
 /* What the program asked for and was refused with this error. */
 struct wish {
     naming *again; /* the call, once more */
@@ -38,6 +47,7 @@ struct wish {
     const struct sockaddr *addr;
     socklen_t len;
     int error;
+    struct whereabouts where;
 };
 
 /* What this process has in the way of it. */
@@ -120,9 +130,10 @@ static void count(int fd, struct slot *slot, const struct options *options, stru
     /* What a pattern spares only the watcher can tell: with a file of them it alone closes. */
     const bool wants_go = leaks && look.ruling.reap && !options->suppress[0];
     const uint32_t inode = wants_go && look.leak.how == HOW_INHERITED ? proc_inode(fd) : 0;
+    const bool early = !(word & SLOT_TOLD) && look.leak.gone_ms < options->grace_ms;
     if (leaks)
         add_leak(record, &look.leak, word);
-    slot_release(slot, SLOT_LIVE, leaks ? SLOT_TOLD : 0);
+    slot_release(slot, SLOT_LIVE, leaks ? SLOT_TOLD | (early ? SLOT_WANTED : 0) : 0);
     const bool may_go = wants_go && is_last_holder(&look.leak, inode, record);
     holders->reapable += may_go;
     if (!leaks)
@@ -136,15 +147,20 @@ static void reap(int fd, struct slot *slot, const struct options *options, struc
                  struct holders *holders)
 {
     struct look look;
-    const bool may_go =
-        look_at_wanted(fd, slot, options, &look) && is_leak(&look) && look.ruling.reap;
+    if (!look_at_wanted(fd, slot, options, &look)) {
+        slot_release(slot, SLOT_FREE, 0);
+        return;
+    }
+    const bool may_go = is_leak(&look) && look.ruling.reap;
+    if (may_go) /* whoever else has the socket, over fork, has it as the program set it */
+        probe_end(fd, slot);
     const int error = may_go ? reap_bury(fd, look.leak.cookie, look.ruling.reap) : ESTALE;
     const bool buried = error == 0;
     const bool copied = slot_word(slot) & SLOT_COPIED;
     if (buried)
         tombs_note(fd, slot);
     holders->busy += error == EAGAIN;
-    slot_release(slot, buried ? SLOT_BURIED : SLOT_LIVE, 0);
+    slot_release(slot, buried ? SLOT_BURIED : SLOT_LIVE, buried ? SLOT_WANTED : 0);
     if (!buried)
         return;
     fds_add(&holders->buried, fd);
@@ -152,10 +168,32 @@ static void reap(int fd, struct slot *slot, const struct options *options, struc
     record->released = record->reaped;
 }
 
-static bool is_in_the_way(int fd, const struct record *record)
+/* A bind to a link-local address binds to its link. */
+static struct whereabouts whereabouts_of(int fd, const struct endpoint *local)
+{
+    return (struct whereabouts){.netns = kernel_netns(fd),
+                                .interface = local->scope ? local->scope : kernel_interface(fd),
+                                .v6only = kernel_is_v6only(fd)};
+}
+
+/* What a socket with that end is to the one that wants its port: endpoints do not tell all. */
+static bool meets(const struct whereabouts *where, const struct endpoint *local,
+                  const struct wish *wish, const struct endpoint *wanted)
+{
+    const struct whereabouts *six = wanted->family == AF_INET6 ? &wish->where : where;
+    return where->netns == wish->where.netns &&
+           (!where->interface || !wish->where.interface ||
+            where->interface == wish->where.interface) &&
+           (local->family == wanted->family || !six->v6only);
+}
+
+static bool is_in_the_way(int fd, const struct wish *wish, const struct record *record)
 {
     const struct endpoint local = kernel_local(fd);
     if (!endpoint_conflict(&local, &record->wanted))
+        return false;
+    const struct whereabouts where = whereabouts_of(fd, &local);
+    if (!meets(&where, &local, wish, &record->wanted))
         return false;
     if (!record->to.family)
         return true;
@@ -164,15 +202,15 @@ static bool is_in_the_way(int fd, const struct record *record)
 }
 
 /* Every socket of this process that is in the way, claimed, to what. */
-static void each_holder(const struct options *options, struct record *record,
-                        struct holders *holders,
+static void each_holder(const struct wish *wish, const struct options *options,
+                        struct record *record, struct holders *holders,
                         void (*what)(int, struct slot *, const struct options *, struct record *,
                                      struct holders *))
 {
     for (int fd = slots_next(0); fd >= 0; fd = slots_next(fd + 1)) {
         struct slot *slot = slot_of(fd);
         const enum slot_state state = slot_unclaimed(slot_word(slot));
-        if (state == SLOT_BURIED || !is_in_the_way(fd, record))
+        if (state == SLOT_BURIED || !is_in_the_way(fd, wish, record))
             continue;
         if (state == SLOT_MADE)
             add_other(record, holders, fd, slot_word(slot) & SLOT_LISTENS ? TCP_LISTEN : TCP_CLOSE);
@@ -220,7 +258,7 @@ static int rescue(const struct wish *wish, const struct options *options, struct
     struct holders holders = {0};
     record->error = wish->error;
     record->why = WHY_PORT;
-    each_holder(options, record, &holders, count);
+    each_holder(wish, options, record, &holders, count);
     if (record->leaks == 0 && holders.others == 0 && wish->alone &&
         wish->alone(wish->fd, wish->addr, wish->len) == 0) {
         errno = before;
@@ -230,7 +268,7 @@ static int rescue(const struct wish *wish, const struct options *options, struct
     for (int i = 0; i < REAP_TRIES && holders.busy > 0; i++) {
         clock_sleep_ms(i > 0);
         holders.busy = 0;
-        each_holder(options, record, &holders, reap);
+        each_holder(wish, options, record, &holders, reap);
     }
     if (holders.buried.count > 0) {
         record->type = RECORD_RESCUE;
@@ -248,9 +286,15 @@ static int rescue(const struct wish *wish, const struct options *options, struct
 int rescue_bind(int fd, const struct sockaddr *addr, socklen_t len, int before,
                 struct caller caller)
 {
-    const struct wish wish = {bind_somehow, reuse_bind, fd, addr, len, EADDRINUSE};
     const struct options *options = rules_here(fd);
     struct record record = {.type = RECORD_BIND_CONFLICT, .wanted = endpoint_of(addr, len)};
+    const struct wish wish = {.again = bind_somehow,
+                              .alone = reuse_bind,
+                              .fd = fd,
+                              .addr = addr,
+                              .len = len,
+                              .error = EADDRINUSE,
+                              .where = whereabouts_of(fd, &record.wanted)};
     if (!options || !record.wanted.port) {
         errno = wish.error;
         return -1;
@@ -262,10 +306,15 @@ int rescue_bind(int fd, const struct sockaddr *addr, socklen_t len, int before,
 int rescue_connect(int fd, const struct sockaddr *addr, socklen_t len, int before,
                    struct caller caller)
 {
-    const struct wish wish = {real.connect, NULL, fd, addr, len, EADDRNOTAVAIL};
     const struct options *options = rules_here(fd);
     struct record record = {
         .type = RECORD_BIND_CONFLICT, .wanted = kernel_local(fd), .to = endpoint_of(addr, len)};
+    const struct wish wish = {.again = real.connect,
+                              .fd = fd,
+                              .addr = addr,
+                              .len = len,
+                              .error = EADDRNOTAVAIL,
+                              .where = whereabouts_of(fd, &record.wanted)};
     if (!options || !record.wanted.port || !record.to.port) {
         errno = wish.error;
         return -1;

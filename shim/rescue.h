@@ -14,11 +14,12 @@ void rescue_start(const struct options *options);
 /*
  * For the hook of bind, after EADDRINUSE. With any action but log, reaps the leaked sockets of
  * this process that hold the port, every descriptor of them, and binds again, for as long as the
- * acknowledgement of their FIN takes, at most a second. Reaps none when that would not free the
- * port: when another socket of this process keeps it as well, or the process from which this one
- * was forked has the leaked one, too, or might have it. Posts what it found and did. Returns what
- * bind returns, with errno EADDRINUSE when that is -1, and what it was before when it is 0. Any
- * thread, any signal handler.
+ * acknowledgement of their FIN takes, at most a second. What the kernel would not hold against the
+ * bind is not in its way: another network namespace, another interface, IPv4 beside IPV6_V6ONLY.
+ * Reaps none when that would not free the port: when another socket of this process keeps it as
+ * well, or the process from which this one was forked has the leaked one, too, or might have it.
+ * Posts what it found and did. Returns what bind returns, with errno EADDRINUSE when that is -1,
+ * and what it was before when it is 0. Any thread, any signal handler.
  */
 int rescue_bind(int fd, const struct sockaddr *addr, socklen_t len, int before,
                 struct caller caller);

@@ -40,12 +40,17 @@ static bool set_reuse(int fd, int value)
 
 int reuse_bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
-    if (!on() || reuse_of(fd) != 0 || !set_reuse(fd, 1)) {
+    struct slot *slot = slot_of(fd);
+    if (slot_state(slot_word(slot)) != SLOT_MADE || !on() || reuse_of(fd) != 0 ||
+        !set_reuse(fd, 1)) {
         errno = EADDRINUSE;
         return -1;
     }
     const int ret = real.bind(fd, addr, len);
-    set_reuse(fd, 0);
+    if (ret == 0)
+        slot_flag(slot, SLOT_LENT);
+    else
+        set_reuse(fd, 0);
     return ret;
 }
 
@@ -73,17 +78,44 @@ void reuse_connected(int fd, uint32_t before)
     }
 }
 
-/* Of every descriptor of the socket: the next one to be asked about is as the program set it. */
-void reuse_yield(int fd, int level, int name)
+/* Of every descriptor of the socket. */
+static void forget(int fd, uint32_t flags)
 {
-    if (level != SOL_SOCKET || name != SO_REUSEADDR || !(slot_word(slot_of(fd)) & SLOT_LENT) ||
-        !on())
-        return;
     const uint64_t cookie = kernel_cookie(fd);
     for (int other = slots_next(0); other >= 0; other = slots_next(other + 1)) {
         struct slot *slot = slot_of(other);
         if ((slot_word(slot) & SLOT_LENT) && (other == fd || kernel_cookie(other) == cookie))
-            slot_unflag(slot, SLOT_LENT | SLOT_BOUND);
+            slot_unflag(slot, flags);
     }
+}
+
+static bool is_lent(int fd)
+{
+    return (slot_word(slot_of(fd)) & SLOT_LENT) && on();
+}
+
+/* The next descriptor to be asked about is as the program set it. Connected later, it is lent. */
+void reuse_yield(int fd, int level, int name)
+{
+    if (level != SOL_SOCKET || name != SO_REUSEADDR || !is_lent(fd))
+        return;
+    const bool connected = slot_state(slot_word(slot_of(fd))) != SLOT_MADE;
+    forget(fd, connected ? SLOT_LENT | SLOT_BOUND : SLOT_LENT);
     set_reuse(fd, 0);
+}
+
+void reuse_listens(int fd)
+{
+    if (is_lent(fd))
+        set_reuse(fd, 0);
+}
+
+void reuse_listened(int fd, int ret)
+{
+    if (!is_lent(fd))
+        return;
+    if (ret == 0)
+        forget(fd, SLOT_LENT | SLOT_BOUND);
+    else
+        set_reuse(fd, 1);
 }

@@ -12,17 +12,18 @@
 #include "clock.h"
 #include "look.h"
 #include "owner.h"
+#include "probe.h"
+#include "proc.h"
 #include "raw.h"
 #include "reap.h"
 #include "record.h"
 #include "signals.h"
 #include "stack.h"
-#include "text.h"
 #include "thread.h"
 #include "tombs.h"
 #include "watch.h"
 
-enum { CHECK_MS = 1000, NEWS_CS = 60 * 100, PATH_SIZE = 64 };
+enum { CHECK_MS = 1000, NEWS_CS = 60 * 100 };
 
 static const struct options *_Atomic rules;
 
@@ -72,21 +73,13 @@ static int open_in(const char *folder)
                : 0;
 }
 
-static void write_folder(char folder[PATH_SIZE])
-{
-    struct text path = text_in(folder, PATH_SIZE);
-    text_add(&path, "/proc/self/task/");
-    text_add_uint(&path, (uint64_t)thread_id());
-    text_add(&path, "/fd");
-}
-
 /* An errand, for older kernels: the folder that is read is none of the program's descriptors. */
 static void run_count(void *with)
 {
     _Alignas(struct dirent64) char entries[1024] = {0};
-    char folder[PATH_SIZE];
+    char folder[PROC_PATH_SIZE];
     int *count = with;
-    write_folder(folder);
+    proc_own_folder(folder);
     const long fd = raw4(SYS_openat, AT_FDCWD, (long)folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (fd < 0)
         return;
@@ -99,22 +92,25 @@ static void run_count(void *with)
 
 static int open_in_program(void)
 {
-    char folder[PATH_SIZE];
-    write_folder(folder);
+    char folder[PROC_PATH_SIZE];
+    proc_own_folder(folder);
     int count = open_in(folder);
     if (count == 0)
         thread_apart(run_count, &count);
     return count;
 }
 
-/*
- * How many are missing to a tenth that is free; 0 when nothing is. Under a limit of 0 nothing that
- * could be given back is of use: a program that wants no more descriptors sets it.
- */
+/* Whether numbers could be had by it. A program that wants no more of them lowers its limit. */
+static bool is_of_use(const struct limits *limits)
+{
+    return limits->open - limits->tombstones < limits->limit;
+}
+
+/* How many are missing to a tenth that is free; 0 when nothing is, or could be had. */
 static int missing(const struct limits *limits)
 {
     const int left = limits->limit - limits->open;
-    return limits->limit > 0 && left < limits->limit / 10 ? limits->limit / 10 - left : 0;
+    return is_of_use(limits) && left < limits->limit / 10 ? limits->limit / 10 - left : 0;
 }
 
 /*
@@ -123,18 +119,24 @@ static int missing(const struct limits *limits)
  */
 static bool give_up(int fd, struct slot *slot, const struct options *options, struct look *look)
 {
-    const bool may_go = look_at(fd, slot, options, look) && look->ruling.reap == REAP_AS_ENDED;
+    if (!look_at(fd, slot, options, look)) {
+        slot_release(slot, SLOT_FREE, 0);
+        return false;
+    }
+    const bool may_go = look->ruling.reap == REAP_AS_ENDED;
+    if (may_go)
+        probe_end(fd, slot);
     const bool gone = may_go && reap_drop(fd, look->leak.cookie) == 0;
     slot_release(slot, gone ? SLOT_FREE : SLOT_LIVE, 0);
     return gone;
 }
 
-/* One of those that were told before: the call that failed needs no more. */
-static int give_up_one(const struct options *options, struct fds *fds)
+/* One below end of those that were told before: the call that failed needs no more. */
+static int give_up_one(const struct options *options, int end, struct fds *fds)
 {
     struct look look;
     bool given = false;
-    for (int fd = slots_next(0); fd >= 0 && !given; fd = slots_next(fd + 1)) {
+    for (int fd = slots_next(0); fd >= 0 && fd < end && !given; fd = slots_next(fd + 1)) {
         struct slot *slot = slot_of(fd);
         if ((slot_word(slot) & (SLOT_TOLD | SLOT_QUIET)) != SLOT_TOLD)
             continue;
@@ -162,13 +164,20 @@ static struct limits limits_now(int open)
                            .tombstones = census.tombstones};
 }
 
-static int relieve(const struct options *options, const struct limits *limits, struct fds *fds)
+/* What the system lacks (ENFILE) any number is of use for. */
+static int relieve(const struct options *options, int error, const struct limits *limits,
+                   struct fds *fds)
 {
+    const bool in_system = error == ENFILE;
+    const int wanted = missing(limits);
+    int given = 0;
     if (options->action == ACTION_LOG)
         return 0;
-    const int wanted = missing(limits);
-    const int given = tombs_give_back(wanted > 0 ? wanted : 1, fds);
-    return given > 0 || options->suppress[0] ? given : give_up_one(options, fds);
+    if (in_system || is_of_use(limits))
+        given = tombs_give_back(wanted > 0 ? wanted : 1, fds);
+    return given > 0 || options->suppress[0]
+               ? given
+               : give_up_one(options, in_system ? INT32_MAX : limits->limit, fds);
 }
 
 bool shortage_relieve(enum limited call, int before, struct caller caller)
@@ -181,9 +190,13 @@ bool shortage_relieve(enum limited call, int before, struct caller caller)
                             .error = error,
                             .limits = limits_now(open_in("/proc/thread-self/fd"))};
     record.limits.call = call;
+    if (record.limits.leaked + record.limits.tombstones == 0) {
+        errno = error; /* nothing of ours */
+        return false;
+    }
     if (record.limits.open == 0 && error == EMFILE)
         record.limits.open = record.limits.limit;
-    record.limits.given = relieve(options, &record.limits, &record.fds);
+    record.limits.given = relieve(options, error, &record.limits, &record.fds);
     if (record.limits.given > 0)
         record.type = RECORD_GIVEN_BACK;
     if (is_news(&met, (uint32_t)(record.limits.leaked + record.limits.tombstones))) {

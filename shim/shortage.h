@@ -20,8 +20,8 @@ void shortage_start(const struct options *options);
  * any action but log, gives back tombstones until a tenth of the limit is free, or else the number
  * of one leaked socket that the judge lets go. Returns whether there is a number free by that: the
  * call is to be made once more then, and errno is before again. Otherwise errno is kept. Posts what
- * it found and did, when that is news: the first time, when leaks and tombstones have doubled, and
- * after a minute. Any thread, any signal handler.
+ * it found and did, when there is a leak or a tombstone and that is news: the first time, when they
+ * have doubled, and after a minute. Any thread, any signal handler.
  */
 bool shortage_relieve(enum limited call, int before, struct caller caller);
 

@@ -33,6 +33,7 @@ static struct {
     _Atomic uint32_t leaks;
     _Atomic uint32_t tombstones;
     _Atomic uint32_t slowest_ms; /* the longest that one took, from the FIN on */
+    _Atomic uint32_t in_time;    /* leaks that were closed within grace, and are not late */
 } late[ALL];
 
 static uint32_t late_leaks(site_t site)
@@ -62,6 +63,11 @@ void sites_late(site_t site, bool reaped, uint32_t gone_ms)
                               memory_order_relaxed);
 }
 
+void sites_closed(site_t site)
+{
+    atomic_fetch_add_explicit(&late[site].in_time, 1, memory_order_relaxed);
+}
+
 /* A rescue buries before grace is over: what is closed then says nothing of grace. */
 static uint32_t right_grace_ms(site_t site)
 {
@@ -73,7 +79,8 @@ static uint32_t right_grace_ms(site_t site)
 
 static uint32_t held(site_t site)
 {
-    const uint32_t gone = sites[site].released + late_leaks(site);
+    const uint32_t gone = sites[site].released + late_leaks(site) +
+                          atomic_load_explicit(&late[site].in_time, memory_order_relaxed);
     const uint32_t leaked = sites[site].tallies[0].count;
     return leaked > gone ? leaked - gone : 0;
 }
@@ -297,6 +304,7 @@ void sites_adopt(void)
         atomic_store(&late[used[i]].leaks, 0);
         atomic_store(&late[used[i]].tombstones, 0);
         atomic_store(&late[used[i]].slowest_ms, 0);
+        atomic_store(&late[used[i]].in_time, 0);
     }
     used_count = 0;
     pending_count = 0;

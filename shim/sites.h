@@ -31,6 +31,9 @@ void sites_finish(void);
  */
 void sites_late(site_t site, bool reaped, uint32_t gone_ms);
 
+/* The same within grace: it was told since its port was wanted, and held by then. */
+void sites_closed(site_t site);
+
 /* A leak of the site is none any more: its number means something else. */
 void sites_released(site_t site);
 

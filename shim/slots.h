@@ -79,6 +79,7 @@ enum {
     SLOT_DIALED = 1 << 24, /* it was connected by a process that this one was forked from */
     SLOT_BOUND = 1 << 25,  /* with the option reuseaddr: to a port of the program's choice */
     SLOT_LENT = 1 << 26,   /* it has SO_REUSEADDR of us, and not of the program (reuse.h) */
+    SLOT_WANTED = 1 << 27, /* told before grace was over, or reaped, since its port was wanted */
     /* What a copy has as well, and what is true whatever became of a call. */
     SLOT_LASTING = SLOT_DIALED | SLOT_BOUND | SLOT_LENT,
 };

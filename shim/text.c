@@ -149,3 +149,16 @@ void text_add_endpoint(struct text *text, const struct endpoint *end)
     text_add(text, ":");
     text_add_uint(text, end->port);
 }
+
+void text_add_name(struct text *text, const char *name)
+{
+    for (; *name; name++)
+        text_add_bytes(text, (unsigned char)*name < ' ' || *name == 0x7f ? "?" : name, 1);
+}
+
+void text_add_count(struct text *text, uint64_t number, const char *one, const char *many)
+{
+    text_add_uint(text, number);
+    text_add(text, " ");
+    text_add(text, number == 1 ? one : many);
+}

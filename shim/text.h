@@ -36,4 +36,10 @@ void text_add_grace(struct text *text, uint64_t ms);
 /* "127.0.0.1:7070", "[::1]:7070", "[fe80::1%2]:7070" (RFC 5952); "?" for an unknown one. */
 void text_add_endpoint(struct text *text, const struct endpoint *end);
 
+/* A name is what somebody chose: it may not end the line or speak to the terminal. */
+void text_add_name(struct text *text, const char *name);
+
+/* "1 leak", "2 leaks": a number of one, or of many. */
+void text_add_count(struct text *text, uint64_t number, const char *one, const char *many);
+
 #endif

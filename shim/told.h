@@ -52,6 +52,7 @@ struct told {
     int opener; /* of an inherited socket: the pid of who had it before; 0: not known */
     const char *comm;
     enum action action;
+    bool reuseaddr;       /* the option is on */
     uint64_t site;        /* depot_hash of the leak's opened_at */
     uint32_t count;       /* records of this type and site so far, with this one */
     uint32_t since;       /* as many of them as had been when one was told last */

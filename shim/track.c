@@ -25,11 +25,13 @@
 #include "tombs.h"
 
 static _Atomic bool tracking;
+static uint32_t grace_ms; /* as tracking says: set before */
 
 _Atomic bool track_last;
 
-void track_start(bool last)
+void track_start(bool last, uint32_t option_grace_ms)
 {
+    grace_ms = option_grace_ms;
     atomic_store_explicit(&track_last, last, memory_order_relaxed);
     atomic_store_explicit(&tracking, true, memory_order_release);
 }
@@ -160,9 +162,15 @@ static void post_late_close(struct departure left)
         return;
     const bool reaped = slot_state(left.word) == SLOT_BURIED;
     const uint32_t gone_ms = clock_age_ms(left.gone_cs, clock_ms());
+    const bool wanted = left.word & SLOT_WANTED;
+    if (wanted && !reaped && gone_ms < grace_ms) {
+        sites_closed(left.opened_at); /* as is right: told only because its port was wanted */
+        return;
+    }
     sites_late(left.opened_at, reaped, gone_ms);
     record_offer(&(struct record){
         .type = RECORD_LATE_CLOSE,
+        .why = reaped && wanted ? WHY_PORT : WHY_GRACE,
         .reaped = reaped,
         .leak = {.fd = left.fd,
                  .cookie = left.cookie,

@@ -16,8 +16,11 @@
 #include "caller.h"
 #include "calls_types.h"
 
-/* From here on hooks are heard, and reads and writes if last. Called once, by the constructor. */
-void track_start(bool last);
+/*
+ * From here on hooks are heard, and reads and writes if last. grace_ms is the option's: a close
+ * before that is none that is late. Called once, by the constructor.
+ */
+void track_start(bool last, uint32_t grace_ms);
 
 void track_socket(int fd, int domain, int type, int protocol);
 bool track_listen(int fd, int ret, struct caller caller);

@@ -293,6 +293,38 @@ Test(bind, does_not_take_a_connection_that_is_being_answered)
     cr_expect_not_null(strstr(program.said, "98\n"), "%s", program.said);
 }
 
+/* The usual retry. That it was told, long before grace was over, is no fault of the program's. */
+Test(bind, is_no_reason_to_call_a_close_within_grace_a_late_one)
+{
+    in_port_t port = 0;
+    const int listener = peer_listen(AF_INET, &port);
+    struct program program;
+    start_script(&program, "signal=USR2",
+                 "import socket, sys\n"
+                 "first = socket.socket()\n"
+                 "first.bind(('127.0.0.1', 0))\n"
+                 "first.connect(('127.0.0.1', int(sys.argv[1])))\n"
+                 "while first.recv(100): pass\n"
+                 "own = first.getsockname()\n"
+                 "second = socket.socket()\n"
+                 "try: second.bind(own)\n"
+                 "except OSError as error: print(error.errno, flush=True)\n"
+                 "first.close()\n"
+                 "while True:\n"
+                 "    try: second.bind(own); break\n"
+                 "    except OSError: pass\n"
+                 "print('works', flush=True)\n"
+                 "sys.stdin.read()\n",
+                 port);
+    close(accept(listener, NULL, NULL));
+    program_must_say(&program, "98\nworks\n");
+    program_must_sum(&program, ": summary: 1 socket leaked ");
+    cr_expect_eq(program_end(&program), 0);
+    cr_expect_null(strstr(program.reported, "late"), "%s", program.reported);
+    cr_expect_null(strstr(program.reported, "1 held now"), "%s", program.reported);
+    close(listener);
+}
+
 Test(bind, names_the_listener_that_blocks_and_not_a_socket_of_ours_beside_it)
 {
     in_port_t taken = 0;

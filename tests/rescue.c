@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "network.h"
 #include "support.h"
 
 static in_port_t own_port;
@@ -40,7 +41,7 @@ TestSuite(rescue, .init = open_listener);
 
 static void start(struct program *program, const char *options, const char *script)
 {
-    static char whole[4096];
+    static char whole[8192];
     char own[16];
     char server[16];
     snprintf(whole, sizeof(whole), "%s%s", PRELUDE, script);
@@ -169,6 +170,48 @@ Test(rescue, comes_to_a_child_that_is_the_last_to_hold_the_port)
     must_end(&program, "works\n");
     must_report(&program, "rescue: bind to ");
     must_report(&program, "inherited over fork");
+}
+
+/* What /proc hides of the parent is no sign that it has closed its own (proc(5), hidepid). */
+Test(rescue, of_a_child_leaves_what_a_parent_may_have_that_proc_does_not_show)
+{
+    static const struct {
+        const char *parent;
+        const char *said;
+    } rows[] = {
+        {"os.wait(); os._exit(0)", "ready\nEADDRINUSE\nworks\n"},
+        {"os._exit(0)", "ready\nworks\nEPIPE\n"}, /* it is gone */
+    };
+    network_own(60);
+    open_listener();
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct program program;
+        char script[8192];
+        char own[16];
+        char server[16];
+        snprintf(script, sizeof(script),
+                 PRELUDE "pipe = os.pipe()\n"
+                         "if os.fork(): os.close(pipe[1]); os.wait(); os.read(pipe[0], 1); exit()\n"
+                         "s = made(); s.connect(server); parent = os.getpid()\n"
+                         "if os.fork(): %s\n"
+                         "try:\n"
+                         "    while %zu: os.kill(parent, 0)\n"
+                         "except OSError: pass\n"
+                         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+                         "wait()\n"
+                         "attempt(made)\n"
+                         "attempt(s.send, b'x')\n",
+                 rows[i].parent, i);
+        snprintf(own, sizeof(own), "%d", free_port());
+        snprintf(server, sizeof(server), "%d", port);
+        program_start(&program, "action=close",
+                      ARGS("unshare", "-m", "sh", "-c",
+                           "mount -t proc -o hidepid=2 proc /proc && exec \"$@\"", "sh", "python3",
+                           "-c", script, own, server));
+        hang_up(&program, 1);
+        program_go_on(&program);
+        must_end(&program, rows[i].said);
+    }
 }
 
 /* Nobody could know of it before: the parent buries its own, and that frees nothing. */
@@ -319,6 +362,99 @@ Test(rescue, is_told_by_the_command_as_by_the_shim)
     must_report(&program,
                 "this program itself holds that connection, with a live connection that is "
                 "not leaked (fd 4)\n");
+}
+
+/* taken: another process, which the shim does not see, holds the port. */
+#define ELSEWHERE                                                                                  \
+    "import ctypes, subprocess\n"                                                                  \
+    "V6ONLY, DEVICE = (41, 26, 1), (1, 25, b'v0')\n"                                               \
+    "code = '''import socket, sys\n"                                                               \
+    "s = socket.socket(FAMILY)\n"                                                                  \
+    "if OPTION: s.setsockopt(*OPTION)\n"                                                           \
+    "s.bind((ADDRESS, OWN)); s.listen(); print(flush=True); sys.stdin.read()'''\n"                 \
+    "def taken(family, address, option=None):\n"                                                   \
+    "    of = dict(FAMILY=int(family), OPTION=option, ADDRESS=address, OWN=own)\n"                 \
+    "    start = ''.join('%s = %r\\n' % each for each in of.items())\n"                            \
+    "    other = subprocess.Popen([sys.executable, '-c', start + code], env={},\n"                 \
+    "                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"                \
+    "    keep.append(other); other.stdout.readline()\n"                                            \
+    "def wanted(family, address, option=None):\n"                                                  \
+    "    s = socket.socket(family)\n"                                                              \
+    "    if option: s.setsockopt(*option)\n"                                                       \
+    "    s.bind((address, own))\n"                                                                 \
+    "keep = []\n"
+
+/* The peer has half-closed, and waits for the answer: to close it would free nothing. */
+Test(rescue, leaves_what_is_not_in_the_way_of_another_family_interface_or_namespace)
+{
+    static const char *const rows[] = {
+        "taken(socket.AF_INET6, '::', V6ONLY); attempt(wanted, socket.AF_INET6, '::', V6ONLY)\n",
+        "s.setsockopt(1, 25, b'lo')\n"
+        "taken(socket.AF_INET, '', DEVICE); attempt(wanted, socket.AF_INET, '', DEVICE)\n",
+        "ctypes.CDLL(None).unshare(0x40000000)\n"
+        "taken(socket.AF_INET, ''); attempt(wanted, socket.AF_INET, '')\n",
+    };
+    char said[256];
+    network_own(60);
+    cr_assert_eq(shell(said, sizeof(said), "ip link add v0 type veth peer name v1"), 0, "%s", said);
+    open_listener();
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct program program;
+        char script[4096];
+        own_port = free_port();
+        snprintf(script, sizeof(script), "%s%s%s%s", ELSEWHERE,
+                 "s = made(); s.connect(server)\nwait()\n", rows[i],
+                 "s.send(b'answer'); say('sent')\n"
+                 "for other in keep: other.communicate()\n");
+        start(&program, "action=close", script);
+        program_must_say(&program, "ready");
+        const int peer = accept(listener, NULL, NULL);
+        cr_assert_eq(shutdown(peer, SHUT_WR), 0);
+        usleep(100000);
+        program_go_on(&program);
+        must_end(&program, "EADDRINUSE\nsent\n");
+        cr_expect_eq(times(program.reported, "rescue"), 0, "%s", program.reported);
+        close(peer);
+    }
+}
+
+/* It stays, and is no reason not to close the leak. */
+Test(rescue, is_not_kept_from_a_port_by_a_socket_that_is_for_ipv6_alone)
+{
+    struct program program;
+    start(&program, "action=close",
+          ELSEWHERE "s = made(); s.connect(server)\n"
+                    "six = socket.socket(socket.AF_INET6); six.setsockopt(*V6ONLY)\n"
+                    "six.bind(('::', own))\n"
+                    "wait()\n"
+                    "attempt(made)\n");
+    hang_up(&program, 1);
+    program_go_on(&program);
+    must_end(&program, "works\n");
+}
+
+/* What a child has of the connection is its own affair again. */
+Test(rescue, puts_the_settings_back_that_a_probe_has_changed)
+{
+    struct program program;
+    start(&program, "action=close-dead,grace=100ms",
+          "s = made(); s.connect(server)\n"
+          "pipe = os.pipe()\n"
+          "if os.fork() == 0:\n"
+          "    os.read(pipe[0], 1); os.set_inheritable(s.fileno(), True)\n"
+          "    os.execve(sys.executable, ['python3', '-c', 'import socket; print(\"kept\", socket."
+          "socket(fileno=%d).getsockopt(1, 9))' % s.fileno()], {})\n"
+          "wait()\n"
+          "attempt(made)\n"
+          "os.write(pipe[1], b'x'); os.wait()\n");
+    program_must_say(&program, "ready");
+    const int peer = accept(listener, NULL, NULL);
+    cr_assert_eq(shutdown(peer, SHUT_WR), 0);
+    program_must_report(&program, ": leak: fd 3");
+    program_go_on(&program);
+    must_end(&program, "EADDRINUSE\nkept 0\n");
+    must_report(&program, "bind still fails after 1");
+    close(peer);
 }
 
 /* Any other cause of EADDRNOTAVAIL is the program's own affair. */

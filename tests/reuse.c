@@ -133,6 +133,36 @@ Test(reuse, lets_no_second_server_in)
              "EADDRINUSE\nEADDRINUSE\nEADDRINUSE\n");
 }
 
+/* A server of another program has the port and SO_REUSEADDR, and is about to listen. */
+Test(reuse, keeps_no_server_of_another_program_from_listening)
+{
+    static const char *const rows[] = {
+        "s = attempt(made); say('ready'); sys.stdin.readline()\n",
+        "s = attempt(made); attempt(s.listen); say('ready'); sys.stdin.readline()\n",
+    };
+    static const char *const said[] = {"works\nready\n", "works\nEADDRINUSE\nready\n"};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const int one = 1;
+        const struct sockaddr_in in = {.sin_family = AF_INET,
+                                       .sin_port = htons(free_port()),
+                                       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        const int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        cr_assert_eq(setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
+        cr_assert_eq(bind(server, (const struct sockaddr *)&in, sizeof(in)), 0);
+        struct program program;
+        static char whole[4096];
+        char own[16];
+        snprintf(whole, sizeof(whole), "%s%s", PRELUDE, rows[i]);
+        snprintf(own, sizeof(own), "%d", ntohs(in.sin_port));
+        program_start(&program, "reuseaddr=on", ARGS("python3", "-c", whole, own));
+        program_must_say(&program, "ready");
+        cr_expect_eq(listen(server, 1), 0, "%s", program.reported);
+        cr_expect_eq(program_end(&program), 0, "%s", program.reported);
+        cr_expect_str_eq(program.said, said[i], "%s", program.reported);
+        close(server);
+    }
+}
+
 /* A port of a connection that lives is the program's own affair. */
 Test(reuse, lets_no_second_client_in_while_the_first_is_connected)
 {
@@ -140,6 +170,24 @@ Test(reuse, lets_no_second_client_in_while_the_first_is_connected)
     must_say("reuseaddr=on,action=log",
              "s = dialed(); server.accept()[0].close(); s.recv(1); attempt(made)\n",
              "EADDRINUSE\n");
+}
+
+/* Of a connection that was made by a call that no hook saw. */
+Test(reuse, is_not_advised_where_it_is_on)
+{
+    struct program program;
+    run(&program, "reuseaddr=on",
+        "import ctypes, struct; unseen = ctypes.CDLL('libc.so.6')\n"
+        "def at(port): return struct.pack('=HH4s8x', 2, socket.htons(port), b'\\x7f\\0\\0\\1')\n"
+        "s = socket.socket(fileno=unseen.socket(2, 1, 0))\n"
+        "unseen.bind(s.fileno(), at(own), 16); unseen.connect(s.fileno(), at(there[1]), 16)\n"
+        "close_first(s)\n"
+        "attempt(made)\n");
+    cr_expect_str_eq(program.said, "EADDRINUSE\n");
+    cr_expect_not_null(
+        strstr(program.reported, "the connection that closed was made without SO_REUSEADDR"), "%s",
+        program.reported);
+    cr_expect_null(strstr(program.reported, "run with"), "%s", program.reported);
 }
 
 /* The kernel can tell a new connection from the one before by TCP timestamps alone. */

@@ -25,9 +25,12 @@
     "def leak(n):\n"                                                                               \
     "    for i in range(n):\n"                                                                     \
     "        s = socket.create_connection(there); t, _ = listener.accept(); t.close()\n"           \
-    "        keep.append(s)\n"                                                                     \
+    "        keep.append(s)\n" /* At one stroke: the watcher may look while the numbers are taken. \
+                                */                                                                 \
     "def fill(left=0):\n"                                                                          \
+    "    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))\n"                               \
     "    while free() > left: keep.append(os.open('/dev/null', os.O_RDONLY))\n"                    \
+    "    resource.setrlimit(resource.RLIMIT_NOFILE, (LIMIT, 4096))\n"                              \
     "def is_open(fd):\n"                                                                           \
     "    try: os.fstat(fd); return True\n"                                                         \
     "    except OSError: return False\n"                                                           \
@@ -192,6 +195,32 @@ Test(shortage, gives_nothing_back_under_a_limit_of_none)
     must_end(&program, "ready\nTrue\n");
 }
 
+/* However many tombstones go, the limit is below what the program has besides. */
+Test(shortage, gives_nothing_back_under_a_limit_that_is_out_of_reach)
+{
+    struct program program;
+    start(&program, "action=close",
+          "leak(8); fds = [s.fileno() for s in keep]\n"
+          "wait()\n"
+          "resource.setrlimit(resource.RLIMIT_NOFILE, (1, 4096))\n"
+          "attempt(socket.socket)\n"
+          "time.sleep(2.3)\n"
+          "say(all(is_open(fd) for fd in fds))\n");
+    program_must_report(&program, "; 8 by now at site ");
+    program_go_on(&program);
+    must_end(&program, "ready\nEMFILE\nTrue\n");
+}
+
+Test(shortage, is_nothing_to_tell_of_a_program_that_leaks_nothing)
+{
+    struct program program;
+    start(&program, "action=close",
+          "fill()\n"
+          "attempt(socket.socket)\n");
+    must_end(&program, "EMFILE\n");
+    cr_expect_str_empty(program.reported);
+}
+
 /* What the program has put on the number since is none of ours. */
 Test(shortage, gives_no_number_back_that_has_another_socket_by_now)
 {
@@ -225,6 +254,27 @@ Test(shortage, closes_a_leaked_socket_where_there_is_no_room_for_a_tombstone)
     must_report(&program, ": rescue: socket met too many open files; 1 number that a leaked socket "
                           "had was given back (fd 4)\n");
     must_report(&program, ": summary: 4 sockets leaked at 1 call site (0 growing), 1 reaped");
+}
+
+/* As io_uring does it: nothing of the old connection counts for the new one. */
+Test(shortage, leaves_what_has_come_to_a_number_by_a_close_that_no_hook_saw)
+{
+    struct program program;
+    start(&program, "action=close",
+          "import ctypes, struct; unseen = ctypes.CDLL('libc.so.6')\n"
+          "leak(1); fill()\n"
+          "wait()\n"
+          "fd = keep[0].fileno(); unseen.close(fd); say(unseen.socket(2, 1, 0) == fd)\n"
+          "unseen.connect(fd, struct.pack('=HH4s8x', 2, socket.htons(there[1]), "
+          "b'\\x7f\\0\\0\\1'), 16)\n"
+          "resource.setrlimit(resource.RLIMIT_NOFILE, (LIMIT + 1, 4096))\n"
+          "t, _ = listener.accept(); t.close()\n"
+          "resource.setrlimit(resource.RLIMIT_NOFILE, (LIMIT, 4096))\n"
+          "attempt(socket.socket); attempt(socket.socket)\n"
+          "say(is_open(fd))\n");
+    program_must_report(&program, "could not be closed (errno 24)");
+    program_go_on(&program);
+    must_end(&program, "ready\nTrue\nEMFILE\nEMFILE\nTrue\n");
 }
 
 Test(shortage, spares_what_the_judge_spares)

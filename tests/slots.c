@@ -21,7 +21,7 @@ enum { FD = 5000 }; /* a number that is no descriptor: the table does not care *
 static void start(void)
 {
     cr_assert(owner_init(slots_adopt));
-    track_start(false);
+    track_start(false, 10000);
 }
 
 TestSuite(slots, .init = start);

@@ -116,3 +116,15 @@ Test(endpoint, knows_what_keeps_a_port_from_being_bound)
         cr_expect_not(endpoint_conflict(&a, &other), "%s %s", rows[i].a, rows[i].b);
     }
 }
+
+Test(endpoint, tells_links_apart_by_the_scope_of_an_address_that_is_local_to_one)
+{
+    const struct endpoint here = end_of("fe80::1", 1, 2);
+    const struct endpoint there = end_of("fe80::1", 1, 3);
+    const struct endpoint unknown = end_of("fe80::1", 1, 0);
+    cr_expect(endpoint_conflict(&here, &here));
+    cr_expect(endpoint_conflict(&here, &unknown));
+    cr_expect_not(endpoint_conflict(&here, &there));
+    const struct endpoint global[] = {end_of("2001:db8::1", 1, 2), end_of("2001:db8::1", 1, 3)};
+    cr_expect(endpoint_conflict(&global[0], &global[1]));
+}

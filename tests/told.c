@@ -169,6 +169,7 @@ Test(told, advise_no_grace_after_a_rescue)
     peer_hang_up(meet(listener, &program, made));
     program_go_on(&program);
     program_must_report(&program, ": late close: fd 3 ");
+    program_must_report(&program, ": its port had been wanted before\n");
     cr_expect_eq(program_end(&program), 0);
     cr_expect_null(strstr(program.reported, "would have been right"), "%s", program.reported);
 }
