@@ -56,8 +56,8 @@ TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors inline manners flood caller-O
 	leaker-musl-static leaker-fortified leaker-lfs leaker-tsan names names-musl early.so places places-O0 \
 	places-cxx places-cxx-O0 find blocked restless verdicts/end)
 
-# A program that libc never sees, where there is Go; its test is skipped elsewhere.
-TEST_PROGRAMS += $(if $(shell command -v go),$(BUILD)/tests/go-server)
+# A program that libc never sees, where there is Go; its tests are skipped elsewhere.
+TEST_PROGRAMS += $(if $(shell command -v go),$(addprefix $(BUILD)/tests/,go-server go-server-dynamic))
 
 all: $(BUILD)/libclosewait.so $(BUILD)/closewait $(DEMO)
 
@@ -184,9 +184,11 @@ $(BUILD)/tests/early.so: tests/programs/early.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(WARNINGS) -O2 -fPIC -shared -o $@ $<
 
-$(BUILD)/tests/go-server: tests/go/server.go
+$(BUILD)/tests/go-server:         CGO := 0
+$(BUILD)/tests/go-server-dynamic: CGO := 1
+$(BUILD)/tests/go-server $(BUILD)/tests/go-server-dynamic: tests/go/server.go
 	@mkdir -p $(@D)
-	CGO_ENABLED=0 GO111MODULE=off GOCACHE=$(abspath $(BUILD))/go go build -o $@ $<
+	CGO_ENABLED=$(CGO) GO111MODULE=off GOCACHE=$(abspath $(BUILD))/go go build -o $@ $<
 
 $(BUILD)/tests/find: $(BUILD)/tests/programs/find.o $(SYMBOL_OBJ)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS)
@@ -249,8 +251,8 @@ GO_PROGRAMS := $(addprefix $(BUILD)/,demo/go/server demo/go/client-static demo/g
 $(filter %-static %/server,$(GO_PROGRAMS)): CGO := 0
 $(filter %-dynamic,$(GO_PROGRAMS)): CGO := 1
 $(BUILD)/demo/go/server: demo/go/server/main.go
-$(BUILD)/demo/go/client-%: demo/go/client/main.go
-$(BUILD)/tests/go/busy-%: tests/go/busy/main.go
+$(filter %-static %-dynamic,$(filter $(BUILD)/demo/%,$(GO_PROGRAMS))): demo/go/client/main.go
+$(filter $(BUILD)/tests/%,$(GO_PROGRAMS)): tests/go/busy/main.go
 $(GO_PROGRAMS):
 	CGO_ENABLED=$(CGO) go build -trimpath -o $@ $<
 
