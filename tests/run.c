@@ -244,3 +244,26 @@ Test(run, goes_on_when_its_program_alone_was_stopped_and_woken)
     program_must_say(&program, "on");
     cr_expect_eq(program_end(&program), 4);
 }
+
+/* Rust's standard library calls libc, and its names are Rust's. */
+Test(run, closes_what_a_rust_program_has_forgotten_and_names_the_line)
+{
+    struct program program;
+    in_port_t port = 0;
+    char number[16];
+    if (access(built("tests/rust-client"), X_OK) != 0)
+        cr_skip_test("no Rust");
+    const int listener = peer_listen(AF_INET, &port);
+    snprintf(number, sizeof(number), "%d", port);
+    program_start(&program, NULL,
+                  ARGS(built("closewait"), "run", "--action=close", "--grace=100ms",
+                       built("tests/rust-client"), number));
+    program_must_say(&program, "connected");
+    close(accept(listener, NULL, NULL));
+    program_must_report(&program, ": closed, and the connection is gone\n");
+    cr_expect_eq(program_end(&program), 0, "%s", program.reported);
+    cr_expect_not_null(strstr(program.reported, " opened by connect "), "%s", program.reported);
+    cr_expect_not_null(strstr(program.reported, " client::dial  client.rs:8\n"), "%s",
+                       program.reported);
+    cr_expect_null(strstr(program.reported, "closewait run: "), "%s", program.reported);
+}
