@@ -56,8 +56,12 @@ TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors inline manners flood caller-O
 	leaker-musl-static leaker-fortified leaker-lfs leaker-tsan names names-musl early.so places places-O0 \
 	places-cxx places-cxx-O0 find blocked restless verdicts/end)
 
-# A program that libc never sees, where there is Go; its test is skipped elsewhere.
-TEST_PROGRAMS += $(if $(shell command -v go),$(BUILD)/tests/go-server)
+# A program that libc never sees, where there is Go; its tests are skipped elsewhere.
+TEST_GO       := $(addprefix $(BUILD)/tests/,go-server go-server-dynamic)
+TEST_PROGRAMS += $(if $(shell command -v go),$(TEST_GO))
+
+# And one in Rust, whose standard library calls libc.
+TEST_PROGRAMS += $(if $(shell command -v rustc),$(BUILD)/tests/rust-client)
 
 all: $(BUILD)/libclosewait.so $(BUILD)/closewait $(DEMO)
 
@@ -135,6 +139,9 @@ $(BUILD)/tests/inline: $(BUILD)/tests/programs/inline.o
 $(BUILD)/tests/blocked $(BUILD)/tests/restless: $(BUILD)/tests/%: $(BUILD)/tests/programs/%.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< -lpthread
 
+$(BUILD)/tests/standing: $(BUILD)/tests/programs/standing.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< -lpthread -lbsd
+
 $(BUILD)/tests/flood: $(BUILD)/tests/programs/flood.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
 
@@ -184,9 +191,16 @@ $(BUILD)/tests/early.so: tests/programs/early.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(WARNINGS) -O2 -fPIC -shared -o $@ $<
 
-$(BUILD)/tests/go-server: tests/go/server.go
+$(BUILD)/tests/go-server:         CGO := 0
+$(BUILD)/tests/go-server-dynamic: CGO := 1
+$(TEST_GO): tests/go/server.go
 	@mkdir -p $(@D)
-	CGO_ENABLED=0 GO111MODULE=off GOCACHE=$(abspath $(BUILD))/go go build -o $@ $<
+	CGO_ENABLED=$(CGO) GO111MODULE=off GOCACHE=$(abspath $(BUILD))/go go build -o $@ $<
+
+# It would take what MAKEFLAGS says of jobs as said to itself.
+$(BUILD)/tests/rust-client: tests/programs/client.rs
+	@mkdir -p $(@D)
+	MAKEFLAGS= rustc -g -o $@ $<
 
 $(BUILD)/tests/find: $(BUILD)/tests/programs/find.o $(SYMBOL_OBJ)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS)
@@ -249,8 +263,8 @@ GO_PROGRAMS := $(addprefix $(BUILD)/,demo/go/server demo/go/client-static demo/g
 $(filter %-static %/server,$(GO_PROGRAMS)): CGO := 0
 $(filter %-dynamic,$(GO_PROGRAMS)): CGO := 1
 $(BUILD)/demo/go/server: demo/go/server/main.go
-$(BUILD)/demo/go/client-%: demo/go/client/main.go
-$(BUILD)/tests/go/busy-%: tests/go/busy/main.go
+$(filter %-static %-dynamic,$(filter $(BUILD)/demo/%,$(GO_PROGRAMS))): demo/go/client/main.go
+$(filter $(BUILD)/tests/%,$(GO_PROGRAMS)): tests/go/busy/main.go
 $(GO_PROGRAMS):
 	CGO_ENABLED=$(CGO) go build -trimpath -o $@ $<
 
@@ -290,13 +304,18 @@ fuzz: $(addprefix $(BUILD)/tests/,places places-cxx)
 	$(call fuzz_one,record)
 	$(call fuzz_one,groups)
 
-# What takes long: real programs with and without the shim, valgrind, 32 bits.
-test-long: all $(TEST_PROGRAMS)
+# What takes long: real programs with and without the shim, in Go too, valgrind, 32 bits.
+test-long: all $(TEST_PROGRAMS) $(TEST_GO) $(GO_PROGRAMS)
 	$(MAKE) M32=1 $(addprefix $(BUILD)/m32/,libclosewait.so tests/leaker tests/doors)
 	BUILD=$(BUILD) tests/long/m32.sh
+	BUILD=$(BUILD) tests/long/go.sh
 	BUILD=$(BUILD) tests/long/node.sh
 	BUILD=$(BUILD) tests/long/valgrind.sh
 	BUILD=$(BUILD) tests/long/transparency.sh
+
+# For how long closewait reap stops a process, by the number of its threads.
+bench-stop: all $(BUILD)/tests/standing
+	BUILD=$(BUILD) tests/bench/stop.sh
 
 # The table of tests/verdicts, ROUNDS times, JOBS runs at a time: they wait more than they work.
 ROUNDS ?= 1
@@ -318,7 +337,7 @@ lint: deps-lint
 	clang-format --dry-run -Werror $(SOURCES) $(wildcard */*.h tests/*/*.h tests/*/*.cc)
 	printf '%s\n' $(SOURCES) | \
 		xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- -std=gnu11 -Ishim' clang-tidy
-	shellcheck -x demo/*.sh demo/go/*.sh tests/long/*.sh tests/verdicts/*.sh .ci/run .ci/deps
+	shellcheck -x demo/*.sh demo/go/*.sh tests/bench/*.sh tests/long/*.sh tests/verdicts/*.sh .ci/run .ci/deps
 	shellcheck -s bash completion/bash tests/completion/ask.bash
 
 SOURCES = $(wildcard shim/*.c cli/*.c demo/*.c tests/*.c tests/programs/*.c tests/fuzz/*.c tests/verdicts/*.c)
@@ -357,10 +376,10 @@ $(addprefix deps-,$(TARGETS)): deps-%:
 
 NEEDS := $(addprefix deps-,$(filter $(TARGETS),$(MAKECMDGOALS)))
 $(SHIM_OBJ) $(CLI_OBJ) $(DEMO_OBJ) $(TEST_OBJ) $(PROGRAM_OBJ) $(FUZZ_OBJ) $(VERDICT_OBJ): | $(NEEDS)
-$(BUILD)/shim/versions.map $(TEST_PROGRAMS) $(GO_PROGRAMS): | $(NEEDS)
+$(BUILD)/shim/versions.map $(TEST_PROGRAMS) $(TEST_GO) $(GO_PROGRAMS): | $(NEEDS)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
-.PHONY: all $(TARGETS) install uninstall clean deps $(addprefix deps-,$(TARGETS))
+.PHONY: all $(TARGETS) bench-stop install uninstall clean deps $(addprefix deps-,$(TARGETS))
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -165,11 +165,10 @@ static bool has_section(Elf *elf, const char *name)
     return false;
 }
 
-static const char *elf_blindness(Elf *elf)
+static const char *elf_go_note(Elf *elf)
 {
-    return has_section(elf, ".note.go.buildid")
-               ? "it is a Go program, which makes its system calls itself"
-               : NULL;
+    static const char name[] = ".note.go.buildid";
+    return has_section(elf, name) ? name : NULL;
 }
 
 static const char *ask_file(const char *path, const char *(*ask)(Elf *elf))
@@ -205,9 +204,7 @@ const char *preload_refusal(const char *path)
     return ask_file(program, elf_refusal);
 }
 
-const char *preload_blindness(const char *path)
+bool preload_is_go(const char *path)
 {
-    char program[PATH_MAX];
-    find_program(path, program);
-    return ask_file(program, elf_blindness);
+    return ask_file(path, elf_go_note) != NULL;
 }

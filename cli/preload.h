@@ -27,10 +27,7 @@ bool preload_which(const char *name, char *path, size_t path_size);
  */
 const char *preload_refusal(const char *path);
 
-/*
- * Why the shim, once it is loaded into that program, would see nothing: the same for a Go program,
- * by the build id that its linker writes.
- */
-const char *preload_blindness(const char *path);
+/* Whether the program at path is one in Go: by the build id that its linker writes. */
+bool preload_is_go(const char *path);
 
 #endif

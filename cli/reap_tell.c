@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "found_record.h"
 #include "must.h"
 #include "names.h"
 #include "prose.h"
@@ -23,13 +24,6 @@ static const char *const verdicts[] = {
 static const char *const acts[] = {
     [ACT_CLOSED] = "closed",           [ACT_FAILED] = "failed",           [ACT_REFUSED] = "refused",
     [ACT_WOULD_CLOSE] = "would close", [ACT_WOULD_LEAVE] = "would leave",
-};
-
-static const enum fate fates[] = {
-    [ENDING_UNKNOWN] = FATE_UNKNOWN,
-    [ENDING_GONE] = FATE_GONE,
-    [ENDING_CLOSING] = FATE_CLOSING,
-    [ENDING_HELD] = FATE_HELD,
 };
 
 const char *reap_reason(const struct found *found, const struct options *options)
@@ -60,31 +54,9 @@ const char *reap_reason(const struct found *found, const struct options *options
     return reason;
 }
 
-static void fill_leak(const struct found *found, struct leak *leak)
-{
-    *leak = (struct leak){
-        .fd = found->fds[0],
-        .class = found->ruling.class,
-        .gone_ms = found->history.gone_ms,
-        .unread_bytes = found->facts.unread_bytes,
-        .unsent_bytes = found->facts.unsent_bytes,
-        .local = found->local,
-        .peer = found->peer,
-        .state = found->facts.state,
-    };
-    const int room = sizeof(leak->copies.at) / sizeof(leak->copies.at[0]);
-    for (size_t i = 1; i < found->fd_count && leak->copies.count < room; i++)
-        leak->copies.at[leak->copies.count++] = found->fds[i];
-}
-
 static void tell_closed(const struct deed *deed, struct text *text)
 {
-    struct record record = {
-        .type = RECORD_REAP,
-        .why = deed->found->facts.state == TCP_CLOSE ? WHY_DEAD : WHY_GRACE,
-        .fate = fates[deed->ending],
-    };
-    fill_leak(deed->found, &record.leak);
+    const struct record record = found_reap(deed->found, 0, deed->ending);
     const struct told told = {
         .record = &record, .pid = deed->target->pid, .comm = deed->target->comm, .count = 1};
     prose_add(text, &told);
@@ -239,7 +211,7 @@ static void tell_json(const struct deed *deed)
     if (deed->forced)
         set(object, "forced", json_true());
     if (deed->act == ACT_CLOSED)
-        set(object, "outcome", json_string(names_outcome[fates[deed->ending]]));
+        set(object, "outcome", json_string(names_outcome[found_reap(found, 0, deed->ending).fate]));
     if (deed->act == ACT_FAILED)
         set(object, "reason", string(strerror(deed->error)));
     if (deed->act == ACT_REFUSED || deed->act == ACT_WOULD_LEAVE)

@@ -40,8 +40,8 @@ enum {
 struct run {
     char shim[PATH_MAX];
     char options[OPTIONS_SIZE]; /* what the program finds in CLOSEWAIT_OPTIONS */
+    const char *program;        /* its name, as it was given */
     const char *refusal;        /* why the shim cannot be loaded, as far as the file shows */
-    const char *blindness;      /* why it would see nothing; or NULL */
     int hello[2];               /* the shim writes its pid here; see say_hello in shim/init.c */
     int failure[2];             /* the errno of an exec that failed */
     sigset_t mask;              /* ours before, and the program's */
@@ -50,6 +50,7 @@ struct run {
     pid_t pid;
     pid_t lookout; /* who woke us when the program was woken alone; 0: nobody yet */
     bool greeted;
+    bool blind; /* the shim that greeted sees nothing */
     bool warned;
     struct outside outside;
     struct rules rules; /* for it */
@@ -233,27 +234,49 @@ static int launch(struct run *run, char **argv)
     return why == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 
+/*
+ * The program greets each time that it becomes another one. One in Go calls no hook: the shim looks
+ * for its sockets instead, unless that was forbidden.
+ */
+static void greet(struct run *run)
+{
+    char path[32];
+    snprintf(path, sizeof(path), "/proc/%d/exe", (int)run->pid);
+    const bool is_go = preload_is_go(path);
+    run->greeted = true;
+    run->blind = is_go && run->asked.scan == SCAN_OFF;
+    if (is_go && !run->blind)
+        fprintf(stderr,
+                "closewait run: the shim looks for the sockets of %s: it is a Go program, which "
+                "makes its system calls itself\n",
+                run->program);
+}
+
 static void hear_hello(struct run *run)
 {
     int pid = 0;
     while (read(run->hello[0], &pid, sizeof(pid)) == sizeof(pid)) {
-        run->greeted |= pid == run->pid;
+        if (pid == run->pid)
+            greet(run);
         retell_note_pid(&run->retell, pid);
     }
 }
 
-/*
- * Not before the shim had time to greet, unless that would mean nothing. pid is 0 when the program
- * has ended.
- */
-static void watch_from_outside(struct run *run, pid_t pid, const char *program)
+static bool is_served(const struct run *run)
+{
+    return run->greeted && !run->blind;
+}
+
+/* Not before the shim had time to greet. pid is 0 when the program has ended. */
+static void watch_from_outside(struct run *run, pid_t pid)
 {
     hear_hello(run);
-    if ((run->greeted && !run->blindness) || run->warned)
+    if (is_served(run) || run->warned)
         return;
     run->warned = true;
-    outside_begin(&run->outside, pid, program,
-                  run->blindness ? run->blindness
+    outside_begin(&run->outside, pid, run->program,
+                  run->blind     ? "it is a Go program, which makes its system calls itself, and "
+                                   "scan is off"
                   : run->refusal ? run->refusal
                                  : "the dynamic linker did not take it",
                   &run->rules);
@@ -262,7 +285,7 @@ static void watch_from_outside(struct run *run, pid_t pid, const char *program)
 /* A program that the shim was not loaded into may become another one, with it. */
 static void look_from_outside(struct run *run)
 {
-    if (run->greeted && !run->blindness)
+    if (is_served(run))
         outside_drop(&run->outside);
     outside_look(&run->outside, &run->rules);
 }
@@ -334,28 +357,29 @@ static int patience(const struct run *run)
         return (int)watched_pace_ms(&run->asked);
     if (run->inbox.news < 0)
         return LOOK_MS;
-    return run->greeted || run->warned ? -1 : hello_ms;
+    if (is_served(run) || run->warned)
+        return -1;
+    return run->blind ? 0 : hello_ms;
 }
 
-static int attend(struct run *run, const char *program)
+static int attend(struct run *run)
 {
     struct pollfd polled[] = {{.fd = run->signals, .events = POLLIN},
-                              {.fd = run->inbox.news, .events = POLLIN}};
+                              {.fd = run->inbox.news, .events = POLLIN},
+                              {.fd = run->hello[0], .events = POLLIN}};
     int status = 0;
     bool more = false;
-    if (run->blindness)
-        watch_from_outside(run, run->pid, program);
     while (!ended(run, &status)) {
         hear_hello(run);
-        const int ready = poll(polled, 2, more ? 0 : patience(run));
+        const int ready = poll(polled, 3, more ? 0 : patience(run));
         if (polled[0].revents)
             pass_signals_on(run);
         else if (ready == 0 && !more)
-            watch_from_outside(run, run->pid, program);
+            watch_from_outside(run, run->pid);
         more = inbox_read(&run->inbox, retell_line, &run->retell);
         look_from_outside(run);
     }
-    watch_from_outside(run, 0, program);
+    watch_from_outside(run, 0);
     outside_end(&run->outside, &run->rules);
     for (int i = 0; i < LAST_READS && inbox_read(&run->inbox, retell_line, &run->retell); i++) {
     }
@@ -424,10 +448,9 @@ int verb_run(int argc, char **argv)
     if (!preload_find(run.shim, sizeof(run.shim), why, sizeof(why)))
         return complain(why);
     char path[PATH_MAX];
-    if (preload_which(argv[at], path, sizeof(path))) {
+    run.program = argv[at];
+    if (preload_which(run.program, path, sizeof(path)))
         run.refusal = preload_refusal(path);
-        run.blindness = preload_blindness(path);
-    }
     int status = prepare(&run);
     if (status)
         return status;
@@ -438,7 +461,7 @@ int verb_run(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN); /* of the reports' reader, who may go */
     fcntl(run.hello[0], F_SETFL, O_NONBLOCK);
-    status = attend(&run, argv[at]);
+    status = attend(&run);
     leave(&run);
     if ((run.retell.leaked || run.outside.leaked) && run.leak_status)
         status = run.leak_status;

@@ -13,6 +13,7 @@
 #include "burials.h"
 #include "clock.h"
 #include "found.h"
+#include "found_record.h"
 #include "watched_tell.h"
 
 static bool open_output(struct watched *watched, const struct options *options, char *why,
@@ -111,7 +112,7 @@ static void tell_leak(struct watched *watched, const struct found *found, struct
 {
     if (memory->told || memory->quiet || found->ruling.class == CLASS_NONE)
         return;
-    const struct leak leak = watched_leak(found);
+    const struct leak leak = found_leak(found);
     memory->quiet = rules_suppress(rules, &leak);
     watched->suppressed += memory->quiet;
     if (memory->quiet)
@@ -167,7 +168,7 @@ static void forget(struct watched *watched, const struct rules *rules)
 
 static bool is_spared(const struct found *found, const struct rules *rules)
 {
-    const struct leak leak = watched_leak(found);
+    const struct leak leak = found_leak(found);
     return rules_spare(rules, &leak);
 }
 

@@ -9,9 +9,6 @@
 #include "found.h"
 #include "watched.h"
 
-/* It as a leak. */
-struct leak watched_leak(const struct found *found);
-
 /* Of a socket that has leaked; it is counted already. People are told the 1st, 2nd, 4th, 8th ... */
 void watched_tell_leak(struct watched *watched, const struct found *found,
                        const struct memory *memory, const struct rules *rules);

@@ -131,7 +131,7 @@ static void add_origin(struct text *text, const struct told *told)
         [HOW_ACCEPT] = "opened by accept ",
         [HOW_INHERITED] = "inherited over fork, or over exec without FD_CLOEXEC; first seen ",
         [HOW_RECEIVED] = "received from another process (SCM_RIGHTS) ",
-        [HOW_FOUND] = "opened by no call that closewait can see, so without a stack; found ",
+        [HOW_FOUND] = "opened where closewait could not see it, so without a stack; found ",
     };
     const struct leak *leak = &told->record->leak;
     text_add(text, "    ");

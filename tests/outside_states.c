@@ -141,26 +141,41 @@ Test(outside_states, a_stopped_process_stays_stopped)
     cr_expect_eq(end_child(child), 0);
 }
 
-Test(outside_states, a_traced_process_is_refused_with_the_tracer)
+/* Starts a tracer of the child, refuses it with the tracer, and serves it when that has gone. */
+static void must_be_refused_under(const char *name, const char *command)
 {
     char expected[128];
-    char tracer[64];
+    char number[64];
     const struct child child = start_child(wait_only);
-    shell(tracer, sizeof(tracer),
-          "strace -qq -o /dev/null -p %d </dev/null >/dev/null 2>&1 & echo $!", (int)child.pid);
-    const pid_t strace = (pid_t)strtol(tracer, NULL, 10);
-    snprintf(expected, sizeof(expected), "process %d is traced by process %d (strace)",
-             (int)child.pid, (int)strace);
-    for (int i = 0; i < 200 && !strstr(said, "is traced by"); i++)
+    shell(number, sizeof(number), "%s -p %d </dev/null >/dev/null 2>&1 & echo $!", command,
+          (int)child.pid);
+    const pid_t tracer = (pid_t)strtol(number, NULL, 10);
+    snprintf(expected, sizeof(expected), "process %d is traced by process %d (%s)", (int)child.pid,
+             (int)tracer, name);
+    const uint64_t begin = now_ms();
+    do
         reap(child.pid, "--dry-run");
+    while (!strstr(said, "is traced by") && now_ms() - begin < PATIENCE_MS);
     cr_expect_eq(reap(child.pid, ""), 1);
     must_say_that(expected);
     cr_expect_eq(times(said, "\n"), 1, "%s", said);
-    kill(strace, SIGTERM);
+    kill(tracer, SIGTERM);
     for (int i = 0; i < 200 && reap(child.pid, "") != 0; i++)
         poll(NULL, 0, 10);
     must_say_that(": closed, and the connection is gone\n");
     cr_expect_eq(end_child(child), 0);
+}
+
+Test(outside_states, a_traced_process_is_refused_with_the_tracer)
+{
+    must_be_refused_under("strace", "strace -qq -o /dev/null");
+}
+
+Test(outside_states, a_process_in_a_debugger_is_refused_with_its_name, .timeout = 60)
+{
+    if (shell(said, sizeof(said), "command -v gdb") != 0)
+        cr_skip_test("no gdb");
+    must_be_refused_under("gdb", "gdb -nx -batch -ex continue");
 }
 
 Test(outside_states, a_process_that_dies_is_told_in_a_line, .timeout = 60)

@@ -80,11 +80,10 @@ Test(run, says_when_the_shim_cannot_be_there_and_runs_the_program_all_the_same)
 
 Test(run, knows_a_go_program_by_its_file)
 {
-    cr_expect_null(preload_blindness(built("tests/leaker")));
-    cr_expect_null(preload_blindness("/no/such/program"));
+    cr_expect_not(preload_is_go(built("tests/leaker")));
+    cr_expect_not(preload_is_go("/no/such/program"));
     if (access(built("tests/go-server"), X_OK) == 0)
-        cr_expect_str_eq(preload_blindness(built("tests/go-server")),
-                         "it is a Go program, which makes its system calls itself");
+        cr_expect(preload_is_go(built("tests/go-server")));
 }
 
 Test(run, knows_by_the_file_what_the_dynamic_linker_will_do)
@@ -244,4 +243,27 @@ Test(run, goes_on_when_its_program_alone_was_stopped_and_woken)
     program_start(&program, NULL, ARGS(built("closewait"), "run", "sh", "-c", script));
     program_must_say(&program, "on");
     cr_expect_eq(program_end(&program), 4);
+}
+
+/* Rust's standard library calls libc, and its names are Rust's. */
+Test(run, closes_what_a_rust_program_has_forgotten_and_names_the_line)
+{
+    struct program program;
+    in_port_t port = 0;
+    char number[16];
+    if (access(built("tests/rust-client"), X_OK) != 0)
+        cr_skip_test("no Rust");
+    const int listener = peer_listen(AF_INET, &port);
+    snprintf(number, sizeof(number), "%d", port);
+    program_start(&program, NULL,
+                  ARGS(built("closewait"), "run", "--action=close", "--grace=100ms",
+                       built("tests/rust-client"), number));
+    program_must_say(&program, "connected");
+    close(accept(listener, NULL, NULL));
+    program_must_report(&program, ": closed, and the connection is gone\n");
+    cr_expect_eq(program_end(&program), 0, "%s", program.reported);
+    cr_expect_not_null(strstr(program.reported, " opened by connect "), "%s", program.reported);
+    cr_expect_not_null(strstr(program.reported, " client::dial  client.rs:8\n"), "%s",
+                       program.reported);
+    cr_expect_null(strstr(program.reported, "closewait run: "), "%s", program.reported);
 }

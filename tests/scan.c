@@ -38,7 +38,7 @@ Test(scan, finds_a_socket_that_no_hook_saw_and_reaps_it)
     const int peer = start_inline(&program, "scan=on,action=close,grace=200ms");
     shutdown(peer, SHUT_WR);
     program_must_report(&program, ": leak: fd 3 ");
-    program_must_report(&program, "opened by no call that closewait can see");
+    program_must_report(&program, "opened where closewait could not see it");
     program_must_report(&program, ": reap: fd 3 ");
     char c;
     cr_expect_eq(read(peer, &c, 1), 0, "the FIN of the reaped socket");
