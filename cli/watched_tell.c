@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,6 +16,7 @@
 #include "names.h"
 #include "prose.h"
 #include "text.h"
+#include "threads.h"
 
 enum { TEXT_SIZE = 8192 };
 
@@ -136,9 +138,30 @@ static void tell_leak_text(struct watched *watched, const struct leak *leak,
     write_out(watched, text.at, text.len);
 }
 
+static void write_line(const struct watched *watched, const json_t *object)
+{
+    char *line = must(json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9)));
+    char *whole = NULL;
+    if (asprintf(&whole, "%s\n", line) > 0)
+        write_out(watched, whole, strlen(whole));
+    free(whole);
+    free(line);
+}
+
+static void tell_threads_text(const struct watched *watched, const json_t *threads)
+{
+    char *words = NULL;
+    size_t len = 0;
+    FILE *to = must(open_memstream(&words, &len));
+    threads_print(to, threads);
+    fclose(to);
+    write_out(watched, words, len);
+    free(words);
+}
+
 /* As json_add would write it, if the shim knew of sockets that were found. */
 static void tell_leak_json(struct watched *watched, const struct leak *leak,
-                           const struct memory *memory)
+                           const struct memory *memory, const json_t *threads)
 {
     char words[TEXT_SIZE];
     char name[80];
@@ -176,12 +199,9 @@ static void tell_leak_json(struct watched *watched, const struct leak *leak,
     }
     if (leak->error)
         json_object_set_new(object, "error", json_true());
-    const size_t len =
-        json_dumpb(object, words, sizeof(words) - 1, JSON_COMPACT | JSON_REAL_PRECISION(9));
-    if (len < sizeof(words)) {
-        words[len] = '\n';
-        write_out(watched, words, len + 1);
-    }
+    if (threads)
+        json_object_set(object, "threads", (json_t *)threads);
+    write_line(watched, object);
     watched->leaked_told = watched->leaked;
     json_decref(object);
     json_decref(common);
@@ -189,13 +209,17 @@ static void tell_leak_json(struct watched *watched, const struct leak *leak,
 }
 
 void watched_tell_leak(struct watched *watched, const struct found *found,
-                       const struct memory *memory, const struct rules *rules)
+                       const struct memory *memory, const json_t *threads,
+                       const struct rules *rules)
 {
     const struct leak leak = watched_leak(found);
-    if (rules->options.format == FORMAT_JSON)
-        tell_leak_json(watched, &leak, memory);
-    else
-        tell_leak_text(watched, &leak, rules);
+    if (rules->options.format == FORMAT_JSON) {
+        tell_leak_json(watched, &leak, memory, threads);
+        return;
+    }
+    tell_leak_text(watched, &leak, rules);
+    if (threads)
+        tell_threads_text(watched, threads);
 }
 
 void watched_tell_reap(const struct watched *watched, const struct found *found, int error,
