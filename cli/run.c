@@ -269,7 +269,7 @@ static void look_from_outside(struct run *run)
 {
     if (run->greeted && !run->blindness)
         outside_drop(&run->outside);
-    outside_look(&run->outside, &run->rules);
+    outside_look(&run->outside, run->shim, &run->rules);
 }
 
 /*

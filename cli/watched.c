@@ -208,10 +208,20 @@ static void judge_all(struct watched *watched, struct findings *findings, const 
     forget(watched, rules);
 }
 
+/* It may have become another program. One that ends has none any more. */
+static void learn_name(struct target *target)
+{
+    char comm[COMM_SIZE];
+    process_comm(target->pid, comm);
+    if (comm[0])
+        memcpy(target->comm, comm, sizeof(comm));
+}
+
 bool watched_look(struct watched *watched, const struct rules *rules)
 {
     char why[512];
     struct findings findings = {0};
+    learn_name(&watched->target);
     if (!target_lives(&watched->target))
         return false;
     if (findings_take(&findings, &watched->target, &rules->options, why, sizeof(why)) &&
