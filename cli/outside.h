@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kin.h"
 #include "rules.h"
 #include "watched.h"
 
@@ -15,6 +16,7 @@ struct outside {
     bool leaked; /* something has, so far */
     uint64_t due_ms;
     struct watched watched;
+    struct kin kin;
 };
 
 /*
@@ -24,10 +26,10 @@ struct outside {
 void outside_begin(struct outside *outside, pid_t pid, const char *program, const char *reason,
                    const struct rules *rules);
 
-/* A look, when it is time for one. */
-void outside_look(struct outside *outside, const struct rules *rules);
+/* A look at it and its children, when it is time for one. shim: see kin.h. */
+void outside_look(struct outside *outside, const char *shim, const struct rules *rules);
 
-/* The program has ended: tells the summary. */
+/* The program has ended: tells the summaries. */
 void outside_end(struct outside *outside, const struct rules *rules);
 
 /* The shim serves it after all: nothing is told any more. */

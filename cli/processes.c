@@ -69,6 +69,30 @@ char process_state(pid_t pid)
     return (char)(at && at[1] == ' ' ? at[2] : '\0');
 }
 
+pid_t process_parent(pid_t pid)
+{
+    enum { STATE = 4 }; /* ") S " */
+    char stat[512];
+    const char *at = read_file(pid, "stat", stat, sizeof(stat)) ? after_name(stat) : NULL;
+    return at && strlen(at) > STATE ? (pid_t)strtol(at + STATE, NULL, 10) : 0;
+}
+
+bool process_maps(pid_t pid, const char *path)
+{
+    char name[64];
+    char *line = NULL;
+    size_t size = 0;
+    bool found = false;
+    snprintf(name, sizeof(name), "/proc/%d/maps", (int)pid);
+    FILE *file = fopen(name, "re");
+    while (file && !found && getline(&line, &size, file) > 0)
+        found = strstr(line, path) != NULL;
+    free(line);
+    if (file)
+        fclose(file);
+    return found;
+}
+
 static unsigned long flags_of(pid_t pid)
 {
     enum { FIELDS_BEFORE_FLAGS = 7 }; /* the state, ppid ... tpgid */

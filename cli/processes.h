@@ -28,6 +28,12 @@ void process_comm(pid_t pid, char comm[COMM_SIZE]);
 /* As proc(5) has it: 'T' is stopped; 0 when it has ended. */
 char process_state(pid_t pid);
 
+/* The id of its parent; 0 when it has ended, or has none that we can see. */
+pid_t process_parent(pid_t pid);
+
+/* Whether it has the file of that path in its memory. False when we may not know. */
+bool process_maps(pid_t pid, const char *path);
+
 /* Kernel threads have a pid and no descriptors of their own. False for one that has ended. */
 bool process_is_kernel_thread(pid_t pid);
 

@@ -3,6 +3,7 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -33,6 +34,21 @@ const size_t registers_instruction_size = sizeof(registers_instruction);
 uint64_t registers_pc(const struct registers *registers)
 {
     return registers->at.rip;
+}
+
+uint64_t registers_sp(const struct registers *registers)
+{
+    return registers->at.rsp;
+}
+
+int registers_to_dwarf(const struct registers *registers, uint64_t dwarf[REGISTERS_OF_DWARF])
+{
+    const struct user_regs_struct *at = &registers->at;
+    const uint64_t values[] = {at->rax, at->rdx, at->rcx, at->rbx, at->rsi, at->rdi,
+                               at->rbp, at->rsp, at->r8,  at->r9,  at->r10, at->r11,
+                               at->r12, at->r13, at->r14, at->r15, at->rip};
+    memcpy(dwarf, values, sizeof(values));
+    return sizeof(values) / sizeof(values[0]);
 }
 
 /* orig_rax -1: what is in rax is no result of a call that the kernel should make again. */
@@ -99,6 +115,20 @@ const size_t registers_instruction_size = sizeof(registers_instruction);
 uint64_t registers_pc(const struct registers *registers)
 {
     return registers->at.pc;
+}
+
+uint64_t registers_sp(const struct registers *registers)
+{
+    return registers->at.sp;
+}
+
+int registers_to_dwarf(const struct registers *registers, uint64_t dwarf[REGISTERS_OF_DWARF])
+{
+    enum { GENERAL = 31 };
+    for (int i = 0; i < GENERAL; i++)
+        dwarf[i] = registers->at.regs[i];
+    dwarf[GENERAL] = registers->at.sp;
+    return GENERAL + 1;
 }
 
 struct registers registers_for_call(const struct registers *from, uint64_t pc, long number,

@@ -32,6 +32,16 @@ bool registers_write(pid_t tid, const struct registers *registers);
 /* The address of the next instruction. */
 uint64_t registers_pc(const struct registers *registers);
 
+/* The top of the stack. */
+uint64_t registers_sp(const struct registers *registers);
+
+/*
+ * Those that an unwinder begins with, in the numbers that DWARF has for them (x86-64 psABI, table
+ * 3.36; AADWARF64, 4.1). Returns how many.
+ */
+enum { REGISTERS_OF_DWARF = 33 };
+int registers_to_dwarf(const struct registers *registers, uint64_t dwarf[REGISTERS_OF_DWARF]);
+
 /* As they must be for a system call with three arguments, by the instruction at pc. */
 struct registers registers_for_call(const struct registers *from, uint64_t pc, long number,
                                     const long arguments[3]);

@@ -17,6 +17,8 @@ struct rules {
     struct options options;
     struct suppressions *patterns; /* NULL without a file */
     struct suppressions *spared;   /* the same without what they ask of the stack */
+    bool stacks;                   /* with a process's first leak, also those of its threads */
+    const char *debuginfo_path;    /* for these: where debug files are searched, or NULL */
 };
 
 /* False, with a line in why, when the file of patterns cannot be read. rules_end in either case. */

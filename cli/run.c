@@ -58,6 +58,7 @@ struct run {
     struct retell retell;
     struct options asked; /* what the options say, the command's among them */
     int leak_status;      /* when anything leaked; 0: the program's own */
+    bool stacks;
     const char *debuginfo_path;
 };
 
@@ -76,6 +77,7 @@ static void print_help(FILE *to)
           "  --last                         also where a socket was last read or written\n"
           "  --reuseaddr                    let TIME_WAIT keep no port from being bound again\n"
           "  --scan=auto|on|off             look for sockets that no call of libc's opened (auto)\n"
+          "  --stacks                       what threads do when a leak is seen from outside\n"
           "  --signal=NAME                  on this signal to the program, report what is held\n"
           "  --debuginfo-path=PATH[:PATH]   where to search debug files\n"
           "  -h, --help                     this text\n",
@@ -132,6 +134,7 @@ static int read_arguments(struct run *run, int argc, char **argv)
         {"reuseaddr", no_argument, NULL, 'r'},
         {"scan", required_argument, NULL, 'c'},
         {"signal", required_argument, NULL, 'n'},
+        {"stacks", no_argument, NULL, 't'},
         {"error-exitcode", required_argument, NULL, 'e'},
         {"debuginfo-path", required_argument, NULL, 'd'},
         {"help", no_argument, NULL, 'h'},
@@ -147,6 +150,8 @@ static int read_arguments(struct run *run, int argc, char **argv)
         }
         if (c == 'd')
             run->debuginfo_path = optarg;
+        else if (c == 't')
+            run->stacks = true;
         else if (c == 'e' ? !read_status(run, optarg)
                           : c == '?' || !add_option(run, known[index].name, optarg ? optarg : "on"))
             return -1;
@@ -287,7 +292,7 @@ static void look_from_outside(struct run *run)
 {
     if (is_served(run))
         outside_drop(&run->outside);
-    outside_look(&run->outside, &run->rules);
+    outside_look(&run->outside, run->shim, &run->rules);
 }
 
 /*
@@ -423,6 +428,8 @@ static int prepare(struct run *run)
     if (!retell_begin(&run->retell, &run->asked) ||
         !rules_begin(&run->rules, &run->asked, why, sizeof(why)))
         return EXIT_USAGE;
+    run->rules.stacks = run->stacks;
+    run->rules.debuginfo_path = run->debuginfo_path;
     if (run->debuginfo_path && !retell_search(&run->retell, run->debuginfo_path))
         return complain("no memory");
     if (inbox_open(&run->inbox))

@@ -28,6 +28,7 @@ enum { GO_ON = -1, OPTIONS_SIZE = 8192 };
 struct watch {
     char words[OPTIONS_SIZE]; /* as the shim reads them */
     struct rules rules;
+    bool stacks;
     const char *name;     /* of the processes, or NULL */
     struct pid_list pids; /* that were given */
     struct watched **at;
@@ -48,6 +49,7 @@ static void print_help(void)
           "  --output=stderr|PATH           where reports go; %p is the process id (stderr)\n"
           "  --format=text|json             what they are written in (text)\n"
           "  --suppress=PATH                patterns of leaks not to report\n"
+          "  --stacks                       what threads do when a process's first leak is seen\n"
           "  -h, --help                     this text\n\n"
           "It exits with 0; with 1 when a process could not be watched; with 2 after a mistake in\n"
           "the arguments.\n",
@@ -101,10 +103,15 @@ static bool read_pids(struct watch *watch, int argc, char **argv)
 static int read_arguments(struct watch *watch, int argc, char **argv)
 {
     static const struct option known[] = {
-        {"action", required_argument, NULL, 'a'},   {"grace", required_argument, NULL, 'g'},
-        {"output", required_argument, NULL, 'o'},   {"format", required_argument, NULL, 'f'},
-        {"suppress", required_argument, NULL, 's'}, {"name", required_argument, NULL, 'n'},
-        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
+        {"action", required_argument, NULL, 'a'},
+        {"grace", required_argument, NULL, 'g'},
+        {"output", required_argument, NULL, 'o'},
+        {"format", required_argument, NULL, 'f'},
+        {"suppress", required_argument, NULL, 's'},
+        {"name", required_argument, NULL, 'n'},
+        {"stacks", no_argument, NULL, 't'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     char why[512];
     int index = 0;
@@ -120,6 +127,8 @@ static int read_arguments(struct watch *watch, int argc, char **argv)
         }
         if (c == 'n')
             watch->name = optarg;
+        else if (c == 't')
+            watch->stacks = true;
         else if (!add_option(watch, known[index].name, optarg))
             return EXIT_USAGE;
     }
@@ -129,6 +138,7 @@ static int read_arguments(struct watch *watch, int argc, char **argv)
         complain(why);
         return EXIT_USAGE;
     }
+    watch->rules.stacks = watch->stacks;
     return read_pids(watch, argc, argv) ? GO_ON : EXIT_USAGE;
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "clock.h"
 #include "found.h"
 #include "found_record.h"
+#include "threads.h"
 #include "watched_tell.h"
 
 static bool open_output(struct watched *watched, const struct options *options, char *why,
@@ -107,6 +109,16 @@ static void recall(struct memory *memory, struct found *found, uint64_t now)
         found->peer = memory->peer;
 }
 
+/* Once for a process, as its leaks are all of one site. */
+static json_t *threads_of(const struct watched *watched, const struct rules *rules)
+{
+    char why[512];
+    json_t *threads = threads_take(&watched->target, rules->debuginfo_path, why, sizeof(why));
+    if (!threads)
+        fprintf(stderr, "closewait: no stacks of the threads: %s\n", why);
+    return threads;
+}
+
 static void tell_leak(struct watched *watched, const struct found *found, struct memory *memory,
                       const struct rules *rules, uint64_t now)
 {
@@ -121,7 +133,9 @@ static void tell_leak(struct watched *watched, const struct found *found, struct
     if (watched->leaked == 0)
         watched->first_ms = now;
     watched->leaked++;
-    watched_tell_leak(watched, found, memory, rules);
+    json_t *threads = rules->stacks && watched->leaked == 1 ? threads_of(watched, rules) : NULL;
+    watched_tell_leak(watched, found, memory, threads, rules);
+    json_decref(threads);
 }
 
 /* What keeps us from a process is said when it begins to, and not with every look. */
@@ -195,10 +209,20 @@ static void judge_all(struct watched *watched, struct findings *findings, const 
     forget(watched, rules);
 }
 
+/* It may have become another program. One that ends has none any more. */
+static void learn_name(struct target *target)
+{
+    char comm[COMM_SIZE];
+    process_comm(target->pid, comm);
+    if (comm[0])
+        memcpy(target->comm, comm, sizeof(comm));
+}
+
 bool watched_look(struct watched *watched, const struct rules *rules)
 {
     char why[512];
     struct findings findings = {0};
+    learn_name(&watched->target);
     if (!target_lives(&watched->target))
         return false;
     if (findings_take(&findings, &watched->target, &rules->options, why, sizeof(why)) &&

@@ -2,14 +2,20 @@
 #include "watched_tell.h"
 
 #include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "found_record.h"
 #include "json.h"
+#include "must.h"
 #include "prose.h"
 #include "text.h"
+#include "threads.h"
 
 enum { TEXT_SIZE = 8192 };
 
@@ -34,7 +40,33 @@ static void write_out(const struct watched *watched, const char *text, size_t le
     }
 }
 
-static void tell(const struct watched *watched, struct told *told, const struct rules *rules)
+/* Below the lines of a leak, or as the last member of its object. */
+static void add_threads(FILE *to, const json_t *threads, enum format format)
+{
+    if (format == FORMAT_TEXT) {
+        threads_print(to, threads);
+        return;
+    }
+    fputs(",\"threads\":", to);
+    json_dumpf(threads, to, JSON_COMPACT);
+    fputs("}\n", to);
+}
+
+static void write_with_threads(const struct watched *watched, const struct text *text,
+                               const json_t *threads, enum format format)
+{
+    char *whole = NULL;
+    size_t len = 0;
+    FILE *to = must(open_memstream(&whole, &len));
+    fwrite(text->at, 1, format == FORMAT_JSON ? text->len - strlen("}\n") : text->len, to);
+    add_threads(to, threads, format);
+    fclose(to);
+    write_out(watched, whole, len);
+    free(whole);
+}
+
+static void tell_with(const struct watched *watched, struct told *told, const json_t *threads,
+                      const struct rules *rules)
 {
     char words[TEXT_SIZE];
     struct text text = text_in(words, sizeof(words));
@@ -47,18 +79,27 @@ static void tell(const struct watched *watched, struct told *told, const struct 
         json_add(&text, told);
     else
         prose_add(&text, told);
-    write_out(watched, text.at, text.len);
+    if (threads)
+        write_with_threads(watched, &text, threads, rules->options.format);
+    else
+        write_out(watched, text.at, text.len);
+}
+
+static void tell(const struct watched *watched, struct told *told, const struct rules *rules)
+{
+    tell_with(watched, told, NULL, rules);
 }
 
 void watched_tell_leak(struct watched *watched, const struct found *found,
-                       const struct memory *memory, const struct rules *rules)
+                       const struct memory *memory, const json_t *threads,
+                       const struct rules *rules)
 {
     struct record record = {.type = RECORD_LEAK, .leak = found_leak(found)};
     struct told told = {.record = &record, .count = watched->leaked, .since = watched->leaked_told};
     record.leak.open_ms = (uint32_t)(clock_ms() - memory->seen_ms);
     if (rules->options.format == FORMAT_TEXT && !told_is_news(&told))
         return;
-    tell(watched, &told, rules);
+    tell_with(watched, &told, threads, rules);
     watched->leaked_told = watched->leaked;
 }
 

@@ -5,13 +5,19 @@
 #ifndef CLOSEWAIT_WATCHED_TELL_H
 #define CLOSEWAIT_WATCHED_TELL_H
 
+#include <jansson.h>
+
 #include "ending.h"
 #include "found.h"
 #include "watched.h"
 
-/* Of a socket that has leaked; it is counted already. People are told the 1st, 2nd, 4th, 8th ... */
+/*
+ * Of a socket that has leaked; it is counted already. People are told the 1st, 2nd, 4th, 8th ...
+ * threads: the stacks of the process's threads (threads.h), or NULL.
+ */
 void watched_tell_leak(struct watched *watched, const struct found *found,
-                       const struct memory *memory, const struct rules *rules);
+                       const struct memory *memory, const json_t *threads,
+                       const struct rules *rules);
 
 /* That it was closed, or with an errno why not. */
 void watched_tell_reap(const struct watched *watched, const struct found *found, int error,

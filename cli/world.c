@@ -403,6 +403,11 @@ long world_call(struct world *world, long number, long a, long b, long c)
     return hand_call(&world->hand, number, arguments);
 }
 
+pid_t world_thread(const struct world *world, size_t index)
+{
+    return index < world->count ? world->tracees[index].tid : 0;
+}
+
 uint64_t world_stopped_us(const struct world *world)
 {
     return now_us() - world->since_us;

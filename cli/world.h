@@ -45,6 +45,9 @@ bool world_visit(const struct target *target, world_visitor *visit, void *argume
 /* For a visitor: a system call of the process's own. Its result or -errno; -ESRCH: it has ended. */
 long world_call(struct world *world, long number, long a, long b, long c);
 
+/* For a visitor: the thread of that index, which stands still; 0 after the last. */
+pid_t world_thread(const struct world *world, size_t index);
+
 /* For a visitor: since the first thread was stopped. */
 uint64_t world_stopped_us(const struct world *world);
 

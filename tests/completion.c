@@ -40,7 +40,7 @@ Test(completion, of_bash_knows_verbs_options_and_values)
         {"closewait run --suppress READ", "README.md"},
         {"closewait run --debuginfo-path=docs:dem", "demo"},
         {"closewait run --error-exitcode=", ""},
-        {"closewait run --last --st", "--stack="},
+        {"closewait run --last --st", "--stack= --stacks"},
         {"closewait run --last ./READ", "./README.md"},
         {"closewait run --grace=1s --debuginfo-path=a:b ls READ", "README.md"},
         {"closewait run -- ls --a", ""},

@@ -29,6 +29,7 @@
  *     vfork              a vfork child closes the socket's number and exits
  *     probe              print what poll, recv, send and getpeername say of it
  *     exec               go on in a new image of this program: the socket is inherited
+ *     become=PATH        go on in that program, with the steps that are left
  *     fclose             close it as a stream
  *     daemon             close 3 to 65535 and daemonize
  *     chroot=DIR         and into it
@@ -457,6 +458,11 @@ int main(int argc, char **argv)
         if (strcmp(argv[i], "exec") == 0) {
             argv[i] = argv[0];
             execv(argv[0], argv + i);
+            fail("exec");
+        }
+        if (begins(argv[i], "become=")) {
+            argv[i] = strchr(argv[i], '=') + 1;
+            execv(argv[i], argv + i);
             fail("exec");
         }
         take(argv[i]);
