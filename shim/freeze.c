@@ -130,7 +130,7 @@ static int number_of(const char *name)
 /* Those that are not traced yet. 0, or an errno; *more when there were any. */
 static int seize_new(long folder, bool *more)
 {
-    _Alignas(struct dirent64) char entries[4096];
+    _Alignas(struct dirent64) char entries[4096] = {0};
     int error = 0;
     *more = false;
     raw3(SYS_lseek, folder, 0, SEEK_SET);
