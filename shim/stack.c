@@ -19,22 +19,23 @@ static int frames_wanted;
 static uintptr_t first_stack_end;
 static uintptr_t first_thread;
 
-/* A stack that was unwound, and where each of its return addresses lay. */
+/* A word of a stack, and where it lay. */
+struct relic {
+    _Atomic uintptr_t at;
+    _Atomic uintptr_t word;
+};
+
+/* A stack that was unwound: the words that the walk went by, in its order. */
 struct replay {
     _Atomic uint32_t turn; /* odd while it is written */
     _Atomic uint32_t epoch;
     _Atomic uintptr_t pc;
     _Atomic uintptr_t sp;
     _Atomic uintptr_t fp;
-    struct {
-        _Atomic uintptr_t at;
-        _Atomic uintptr_t word;
-        _Atomic uintptr_t fp_at;
-        _Atomic uintptr_t fp;
-    } frames[DEPOT_FRAMES];
-    _Atomic int count;
+    _Atomic uint32_t count; /* of relics */
     _Atomic site_t site;
     _Atomic bool by_fp;
+    struct relic relics[2 * DEPOT_FRAMES];
 };
 
 static struct replay replays[REPLAYS];
@@ -211,42 +212,45 @@ static struct replay *replay_of(struct caller caller)
     return &replays[(hash >> (8 * WORD - 16)) % REPLAYS];
 }
 
-static __attribute__((no_sanitize("address", "thread"))) bool holds(_Atomic uintptr_t *at,
-                                                                    _Atomic uintptr_t *word)
-{
-    const uintptr_t place = load_word(at);
-    return place == 0 || *(const uintptr_t *)place == load_word(word);
-}
-
 /*
  * The words are read from the innermost on, and each only when all before it are the same. A frame
  * with the same pc and sp, and the same fp where the rules go by it, has its caller's words at the
- * same places: so what is read is what the walk would read, and can be.
+ * same places: so what is read is what the walk would read. While we read, another thread may write
+ * a stack of its own here, and end: nothing is read that is not above us on our own stack.
  */
-static bool is_same(struct replay *replay, struct caller caller)
+static __attribute__((no_sanitize("address", "thread"))) bool
+is_same(struct replay *replay, struct caller caller, uintptr_t end)
 {
-    const int count = atomic_load_explicit(&replay->count, memory_order_relaxed);
     if (load_word(&replay->pc) != caller.pc || load_word(&replay->sp) != caller.sp ||
         (atomic_load_explicit(&replay->by_fp, memory_order_relaxed) &&
          load_word(&replay->fp) != caller.fp) ||
         load(&replay->epoch) != load(&epoch))
         return false;
-    for (int i = 1; i < count; i++)
-        if (!holds(&replay->frames[i].at, &replay->frames[i].word) ||
-            !holds(&replay->frames[i].fp_at, &replay->frames[i].fp))
+    const uintptr_t last = end - WORD - caller.sp;
+    const struct relic *const none = replay->relics + load(&replay->count);
+    for (struct relic *relic = replay->relics; relic < none; relic++) {
+        const uintptr_t at = load_word(&relic->at);
+        if (at - caller.sp > last || *(const uintptr_t *)at != load_word(&relic->word))
             return false;
-    return count > 0;
+    }
+    return true;
 }
 
 /* 0 when it is not there. turn is read first and last: in between nobody wrote. */
-static site_t replayed(struct replay *replay, struct caller caller)
+static site_t replayed(struct replay *replay, struct caller caller, uintptr_t end)
 {
     const uint32_t turn = atomic_load_explicit(&replay->turn, memory_order_acquire);
-    if ((turn & 1) || !is_same(replay, caller))
+    if ((turn & 1) || !is_same(replay, caller, end))
         return 0;
     const site_t site = atomic_load_explicit(&replay->site, memory_order_relaxed);
     atomic_thread_fence(memory_order_acquire);
     return load(&replay->turn) == turn ? site : 0;
+}
+
+static void put(struct relic *relic, uintptr_t at, uintptr_t word)
+{
+    atomic_store_explicit(&relic->at, at, memory_order_relaxed);
+    atomic_store_explicit(&relic->word, word, memory_order_relaxed);
 }
 
 /* Whoever comes while it is written, a signal handler of this thread or another, does without. */
@@ -264,14 +268,14 @@ static void remember(struct replay *replay, struct caller caller, const struct w
     atomic_store_explicit(&replay->fp, caller.fp, memory_order_relaxed);
     atomic_store_explicit(&replay->by_fp, walk->by_fp, memory_order_relaxed);
     atomic_store_explicit(&replay->epoch, since, memory_order_relaxed);
-    atomic_store_explicit(&replay->count, walk->count, memory_order_relaxed);
     atomic_store_explicit(&replay->site, site, memory_order_relaxed);
+    uint32_t count = 0;
     for (int i = 1; i < walk->count; i++) {
-        atomic_store_explicit(&replay->frames[i].at, walk->at[i], memory_order_relaxed);
-        atomic_store_explicit(&replay->frames[i].word, walk->word[i], memory_order_relaxed);
-        atomic_store_explicit(&replay->frames[i].fp_at, walk->fp_at[i], memory_order_relaxed);
-        atomic_store_explicit(&replay->frames[i].fp, walk->fp[i], memory_order_relaxed);
+        put(&replay->relics[count++], walk->at[i], walk->word[i]);
+        if (walk->fp_at[i])
+            put(&replay->relics[count++], walk->fp_at[i], walk->fp[i]);
     }
+    atomic_store_explicit(&replay->count, count, memory_order_relaxed);
     atomic_store_explicit(&replay->turn, turn + 2, memory_order_release);
 }
 
@@ -299,7 +303,7 @@ void stack_adopt(void)
         const uint32_t turn = load(&replays[i].turn);
         if (!(turn & 1))
             continue;
-        atomic_store_explicit(&replays[i].count, 0, memory_order_relaxed);
+        atomic_store_explicit(&replays[i].pc, 0, memory_order_relaxed);
         atomic_store_explicit(&replays[i].turn, turn + 1, memory_order_release);
     }
 }
@@ -311,7 +315,7 @@ site_t stack_site(struct caller caller)
     const uint32_t since = atomic_load_explicit(&epoch, memory_order_acquire);
     const uintptr_t end = own_end(caller.sp);
     struct replay *replay = replay_of(caller);
-    site_t site = end ? replayed(replay, caller) : 0;
+    site_t site = end ? replayed(replay, caller, end) : 0;
     struct room *room = site || (!end && !has_room(caller.sp)) ? NULL : take_room();
     if (!room)
         return site;
