@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "notes.h"
 #include "raw.h"
 #include "real.h"
 
@@ -116,25 +117,15 @@ const uint8_t *modules_rules(uintptr_t pc)
     return find(pc, &object) ? object.header : NULL;
 }
 
-/* The build id note among the notes of a segment (ld --build-id). */
+/* The build id (ld --build-id). */
 static void read_id(const uint8_t *at, size_t size, struct module *module)
 {
-    ElfW(Nhdr) note;
-    while (size >= sizeof(note)) {
-        memcpy(&note, at, sizeof(note));
-        const size_t name = (note.n_namesz + 3U) & ~3U;
-        const size_t desc = (note.n_descsz + 3U) & ~3U;
-        const size_t whole = sizeof(note) + name + desc;
-        if (name > size || desc > size || whole > size)
-            return;
-        if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 &&
-            memcmp(at + sizeof(note), "GNU", 4) == 0 && note.n_descsz <= sizeof(module->id)) {
-            memcpy(module->id, at + sizeof(note) + name, note.n_descsz);
-            module->id_size = (uint8_t)note.n_descsz;
-        }
-        at += whole;
-        size -= whole;
-    }
+    size_t id_size = 0;
+    const uint8_t *id = notes_find(at, size, "GNU", NT_GNU_BUILD_ID, &id_size);
+    if (!id || id_size > sizeof(module->id))
+        return;
+    memcpy(module->id, id, id_size);
+    module->id_size = (uint8_t)id_size;
 }
 
 /* A segment that is in the file and not in memory may have any address. */

@@ -249,6 +249,13 @@ static const struct options *rules_here(int fd)
     return options && owner_here() && kernel_is_tcp(fd) ? options : NULL;
 }
 
+/* As the kernel did. Without rules no system call is made: the program may have forbidden them. */
+static int refuse(int error)
+{
+    errno = error;
+    return -1;
+}
+
 /* record says what is wanted. */
 static int rescue(const struct wish *wish, const struct options *options, struct record *record,
                   int before)
@@ -287,6 +294,8 @@ int rescue_bind(int fd, const struct sockaddr *addr, socklen_t len, int before,
                 struct caller caller)
 {
     const struct options *options = rules_here(fd);
+    if (!options || endpoint_of(addr, len).port == 0)
+        return refuse(EADDRINUSE);
     struct record record = {.type = RECORD_BIND_CONFLICT, .wanted = endpoint_of(addr, len)};
     const struct wish wish = {.again = bind_somehow,
                               .alone = reuse_bind,
@@ -295,10 +304,6 @@ int rescue_bind(int fd, const struct sockaddr *addr, socklen_t len, int before,
                               .len = len,
                               .error = EADDRINUSE,
                               .where = whereabouts_of(fd, &record.wanted)};
-    if (!options || !record.wanted.port) {
-        errno = wish.error;
-        return -1;
-    }
     record.asked_at = stack_site(caller);
     return rescue(&wish, options, &record, before);
 }
@@ -307,6 +312,8 @@ int rescue_connect(int fd, const struct sockaddr *addr, socklen_t len, int befor
                    struct caller caller)
 {
     const struct options *options = rules_here(fd);
+    if (!options || endpoint_of(addr, len).port == 0 || kernel_local(fd).port == 0)
+        return refuse(EADDRNOTAVAIL);
     struct record record = {
         .type = RECORD_BIND_CONFLICT, .wanted = kernel_local(fd), .to = endpoint_of(addr, len)};
     const struct wish wish = {.again = real.connect,
@@ -315,10 +322,6 @@ int rescue_connect(int fd, const struct sockaddr *addr, socklen_t len, int befor
                               .len = len,
                               .error = EADDRNOTAVAIL,
                               .where = whereabouts_of(fd, &record.wanted)};
-    if (!options || !record.wanted.port || !record.to.port) {
-        errno = wish.error;
-        return -1;
-    }
     record.asked_at = stack_site(caller);
     return rescue(&wish, options, &record, before);
 }

@@ -2,47 +2,34 @@
 #include "scan.h"
 
 #include <elf.h>
-#include <fcntl.h>
 #include <link.h>
-#include <linux/stat.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stddef.h>
-#include <string.h>
 #include <sys/auxv.h>
 
 #include "clock.h"
+#include "credentials.h"
 #include "kernel.h"
+#include "notes.h"
 #include "raw.h"
 #include "signals.h"
 #include "slots.h"
 #include "tombs.h"
 
 /* As often as the watcher sweeps; a poll of a batch takes 30 us (design, fact 7). */
-enum { SCAN_MS = 200, BATCH = 512 };
+enum { SCAN_MS = 200, FOLLOW_MS = 1000, BATCH = 512 };
 
 static bool scanning;
 static uint64_t scanned_ms;
+static uint64_t followed_ms;
 
 /* The note that the Go linker writes: .note.go.buildid (cmd/link, type 4 of the name "Go"). */
 static bool has_go_note(const uint8_t *at, size_t size)
 {
     enum { GO_BUILD_ID = 4 };
-    ElfW(Nhdr) note;
-    while (size >= sizeof(note)) {
-        memcpy(&note, at, sizeof(note));
-        const size_t name = (note.n_namesz + 3U) & ~3U;
-        const size_t desc = (note.n_descsz + 3U) & ~3U;
-        const size_t whole = sizeof(note) + name + desc;
-        if (name > size || desc > size || whole > size)
-            return false;
-        if (note.n_type == GO_BUILD_ID && note.n_namesz == 4 &&
-            memcmp(at + sizeof(note), "Go\0", 4) == 0)
-            return true;
-        at += whole;
-        size -= whole;
-    }
-    return false;
+    size_t id_size = 0;
+    return notes_find(at, size, "Go\0", GO_BUILD_ID, &id_size) != NULL;
 }
 
 /* The program's own headers are in its memory: the kernel says where (getauxval(3)). */
@@ -72,21 +59,6 @@ bool scan_init(enum scan scan)
 bool scan_is_on(void)
 {
     return scanning;
-}
-
-/*
- * Where libc is not called, nobody tells us of setuid either: a thread of ours must not keep what
- * the program gave up. Whom /proc says the first thread belongs to is its effective user.
- */
-static void follow_credentials(void)
-{
-    struct statx first = {0};
-    if (raw5(SYS_statx, AT_FDCWD, (long)"/proc/self", 0, STATX_UID | STATX_GID, (long)&first) != 0)
-        return;
-    if (first.stx_gid != (uint32_t)raw0(SYS_getegid))
-        raw3(SYS_setresgid, first.stx_gid, first.stx_gid, first.stx_gid);
-    if (first.stx_uid != (uint32_t)raw0(SYS_geteuid))
-        raw3(SYS_setresuid, first.stx_uid, first.stx_uid, first.stx_uid);
 }
 
 /* What has no slot, or one of a socket that is gone: the sweep finds that out by its cookie. */
@@ -129,7 +101,10 @@ uint32_t scan_if_due(void)
     const uint64_t age_ms = clock_ms() - scanned_ms;
     if (age_ms < SCAN_MS)
         return SCAN_MS - (uint32_t)age_ms;
-    follow_credentials();
+    if (clock_ms() - followed_ms >= FOLLOW_MS) {
+        credentials_follow();
+        followed_ms = clock_ms();
+    }
     for (int first = 0; scan_batch(first); first += BATCH) {
     }
     scanned_ms = clock_ms();

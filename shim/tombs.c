@@ -53,19 +53,26 @@ void tombs_publish(int fd, enum how how, uint32_t flags)
     signals_restore(mask);
 }
 
+/* What this process has buried. What it has come by may be a socket of the program's that is shut.
+ */
+static bool is_own(uint32_t word)
+{
+    return slot_state(word) == SLOT_BURIED && !(word & SLOT_QUIET);
+}
+
 struct census tombs_count(void)
 {
     struct census census = {0};
     const uint32_t before = atomic_load(&noted);
-    bool claimed = false;
+    bool any = false;
     for (int fd = slots_next(0); fd >= 0; fd = slots_next(fd + 1)) {
         const uint32_t word = slot_word(slot_of(fd));
         const bool told = (word & (SLOT_TOLD | SLOT_QUIET)) == SLOT_TOLD;
-        claimed |= slot_state(word) == SLOT_CLAIMED;
-        census.tombstones += slot_state(word) == SLOT_BURIED;
+        any |= slot_state(word) == SLOT_CLAIMED || slot_state(word) == SLOT_BURIED;
+        census.tombstones += is_own(word);
         census.leaked += told && slot_state(word) != SLOT_BURIED;
     }
-    if (census.tombstones == 0 && !claimed)
+    if (!any)
         atomic_store(&noted_at_none, before);
     return census;
 }
@@ -106,7 +113,7 @@ static int find_oldest(struct grave graves[AT_ONCE], int most)
     for (int fd = slots_next(0); fd >= 0; fd = slots_next(fd + 1)) {
         struct slot *slot = slot_of(fd);
         const uint32_t since_cs = atomic_load_explicit(buried_cs(slot), memory_order_relaxed);
-        if (slot_state(slot_word(slot)) == SLOT_BURIED)
+        if (is_own(slot_word(slot)))
             count = insert(graves, count, room, (struct grave){fd, now_cs - since_cs});
     }
     return count;

@@ -26,7 +26,8 @@ void tombs_publish(int fd, enum how how, uint32_t flags);
 /* Frees the slot of a tombstone that the program has closed unseen. For who scans. */
 void tombs_check(int fd);
 
-/* Descriptors of this process that are tombstones, and leaked sockets that were told. */
+/* Descriptors of this process that are tombstones of its own making, and leaked sockets that were
+ * told. */
 struct census {
     int tombstones;
     int leaked;

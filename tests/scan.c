@@ -19,17 +19,23 @@
 #include "support.h"
 #include "thread.h"
 
-static int start_inline(struct program *program, const char *options)
+/* id: whom it becomes after connect, or NULL. */
+static int start_inline_as(struct program *program, const char *options, char *id)
 {
     in_port_t port = 0;
     char text[16];
     const int listener = peer_listen(AF_INET, &port);
     snprintf(text, sizeof(text), "%d", port);
-    program_start(program, options, ARGS(built("tests/inline"), text));
+    program_start(program, options, ARGS(built("tests/inline"), text, id));
     const int peer = accept(listener, NULL, NULL);
     cr_assert_geq(peer, 0);
     close(listener);
     return peer;
+}
+
+static int start_inline(struct program *program, const char *options)
+{
+    return start_inline_as(program, options, NULL);
 }
 
 Test(scan, finds_a_socket_that_no_hook_saw_and_reaps_it)
@@ -56,6 +62,28 @@ Test(scan, leaves_a_program_of_libcs_alone_unless_it_is_asked_for)
     cr_expect_str_eq(said, "1\n");
     cr_expect_eq(program_end(&program), 0);
     cr_expect_str_empty(program.reported);
+}
+
+/* Two threads, and both are 65534 in all of their identifiers, the supplementary group too. */
+static bool threads_are_nobody(const void *pid)
+{
+    char said[4096];
+    shell(said, sizeof(said), "grep -hE '^(Uid|Gid|Groups):' /proc/%d/task/*/status | xargs",
+          (int)*(const pid_t *)pid);
+#define NOBODY "Uid: 65534 65534 65534 65534 Gid: 65534 65534 65534 65534 Groups: 65534"
+    return strcmp(said, NOBODY " " NOBODY "\n") == 0;
+}
+
+/* No hook hears of its setuid, and the program is not dumpable after it: /proc/PID is root's. */
+Test(scan, gives_up_what_the_program_gives_up)
+{
+    if (geteuid() != 0)
+        cr_skip_test("only root can become somebody else");
+    struct program program;
+    const int peer = start_inline_as(&program, "scan=on", "65534");
+    cr_expect(eventually(threads_are_nobody, &program.pid));
+    cr_expect_eq(program_end(&program), 0);
+    close(peer);
 }
 
 /* Its tracer holds every thread of it already: nobody else can stop them. */

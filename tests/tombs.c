@@ -91,6 +91,23 @@ Test(tombs, are_no_more_than_there_are)
     cr_expect_eq(tombs_give_back(1, &first), 0);
 }
 
+/* The program's own shut socket looks like one: what this process has not buried, it never frees.
+ */
+Test(tombs, are_only_those_that_this_process_has_made)
+{
+    struct fds first = {0};
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    shutdown(fd, SHUT_RDWR);
+    struct slot *slot = slot_publish(fd, SLOT_LIVE, HOW_INHERITED, 0);
+    cr_assert(slot_claim(slot));
+    tombs_note(fd, slot);
+    slot_release(slot, SLOT_BURIED, SLOT_QUIET);
+    cr_expect_eq(tombs_count().tombstones, 0);
+    cr_expect_eq(tombs_give_back(1, &first), 0);
+    cr_expect(is_open(fd));
+    cr_expect(tombs_may_be());
+}
+
 /* A close that no hook saw, and a file that got the number. */
 Test(tombs, are_not_what_has_their_number_by_now)
 {

@@ -1,7 +1,8 @@
 /*
  * A program whose system calls are its own, as Go's are: no hook hears of its socket.
  *
- *     inline PORT    connects to that port of the loopback address, and ends with standard input
+ *     inline PORT [ID]    connects to that port of the loopback address, becomes the user and group
+ *                         of that number, and ends with standard input
  */
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -18,6 +19,12 @@ int main(int argc, char **argv)
     const long fd = raw3(SYS_socket, AF_INET, SOCK_STREAM, 0);
     if (raw3(SYS_connect, fd, (long)&addr, sizeof(addr)) != 0)
         return 1;
+    if (argc > 2) {
+        const long id = strtol(argv[2], NULL, 10);
+        if (raw2(SYS_setgroups, 1, (long)&(gid_t){(gid_t)id}) != 0 ||
+            raw3(SYS_setresgid, id, id, id) != 0 || raw3(SYS_setresuid, id, id, id) != 0)
+            return 1;
+    }
     while (raw3(SYS_read, 0, (long)&c, 1) == 1) {
     }
     return 0;

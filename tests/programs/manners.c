@@ -6,12 +6,14 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,12 +203,40 @@ static void live_under_a_limit_of_file_size(void)
     printf("alive\n");
 }
 
+#define END_AT(number)                                                                             \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),                                             \
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)
+
+/* A call of ours that its filter does not know was the end of it. */
+static void be_a_sandbox(void)
+{
+    struct sock_filter calls[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        END_AT(SYS_getsockopt),
+        END_AT(SYS_getsockname),
+        END_AT(SYS_process_vm_readv),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog filter = {sizeof(calls) / sizeof(calls[0]), calls};
+    int ends[2];
+    leak();
+    const int second = socket(AF_INET, SOCK_STREAM, 0);
+    await_the_end_of_input();
+    if (pipe(ends) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0) != 0)
+        exit(5);
+    printf("%d\n", bind(second, (struct sockaddr *)&addr, sizeof(addr)));
+    printf("%s\n", strerror(errno));
+    printf("%d\n", poll(&(struct pollfd){.fd = ends[0], .events = POLLIN}, 1, 1));
+}
+
 static const struct {
     const char *name;
     void (*go)(void);
 } manners[] = {
     {"closed-stderr", write_to_a_closed_standard_error},
     {"seccomp", ask_for_seccomp},
+    {"sandbox", be_a_sandbox},
     {"thread-exit", end_one_thread_by_number},
     {"newpid", unshare_the_pids_of_children},
     {"bind", bind_where_a_leak_is},
