@@ -226,6 +226,7 @@ static void read_totals(const json_t *json, struct totals *totals)
         .suppressed = count_of(json, "suppressed"),
         .late = count_of(json, "late"),
         .grace_ms = ms_of(json, "grace_s"),
+        .sweep_ms = ms_of(json, "sweep_s"),
         .lost = count_of(json, "lost"),
         .stackless = count_of(json, "stackless"),
     };

@@ -21,6 +21,14 @@ static inline uint64_t clock_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/* Microseconds of the processor's time that the calling thread has had. */
+static inline uint64_t clock_cpu_us(void)
+{
+    struct timespec used = {0};
+    raw2(SYS_clock_gettime, CLOCK_THREAD_CPUTIME_ID, (long)&used);
+    return (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
+}
+
 static inline uint32_t clock_cs(uint64_t ms)
 {
     return (uint32_t)(ms / 10);

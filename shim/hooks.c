@@ -23,6 +23,7 @@
 #include "reuse.h"
 #include "shortage.h"
 #include "stack.h"
+#include "tombs.h"
 #include "track.h"
 #include "watch.h"
 
@@ -45,33 +46,96 @@
 #undef CALL
 #endif
 
-/* The option last, which most do without: they pay a load. */
-static inline void used(int fd, ssize_t n, struct caller caller)
+/*
+ * What a read was asked for, in memory: what a hook keeps in registers over the real call it has to
+ * save and restore, which is more than all else that it does when bytes come.
+ */
+struct reading {
+    int fd;
+    int flags;
+    union {
+        size_t room;
+        struct msghdr *msg;
+    };
+};
+
+static inline void keep_in_memory(struct reading *reading)
 {
-    if (atomic_load_explicit(&track_last, memory_order_relaxed) && n > 0)
-        track_used(fd, caller);
+    __asm__("" : "+m"(*reading));
+}
+
+/* Whether track wants to hear nothing of it: it failed, or bytes came. One compare. */
+static inline bool is_plain(ssize_t n)
+{
+    return (size_t)n > track_heeds;
+}
+
+static __attribute__((noinline)) ssize_t heed(const struct reading *reading, ssize_t n,
+                                              const struct caller *caller)
+{
+    if (n > 0)
+        track_used(reading->fd, caller);
+    if (n == 0 && reading->room > 0)
+        watch_if(track_eof(reading->fd, reading->flags, caller));
+    return n;
+}
+
+static __attribute__((noinline)) ssize_t heed_message(const struct reading *message, ssize_t n,
+                                                      const struct caller *caller)
+{
+    const struct reading reading = {
+        .fd = message->fd, .flags = message->flags, .room = n == 0 && msg_has_room(message->msg)};
+    watch_if(track_received(message->msg, n, caller));
+    return heed(&reading, n, caller);
+}
+
+/* Whether a write is nothing to track or to pipe. */
+static inline bool writes_freely(int fd)
+{
+    return track_heeds == 0 && pipe_is_clear(fd);
+}
+
+static ssize_t wrote(struct hush hush, ssize_t n, const struct caller *caller)
+{
+    pipe_hushed(hush, n);
+    if (n > 0 && track_heeds > 0)
+        track_used(hush.fd, caller);
+    return n;
 }
 
 int socket(int domain, int type, int protocol)
 {
     const int before = errno;
     int fd = real.socket(domain, type, protocol);
-    if (fd < 0 && shortage_relieve(LIMITED_SOCKET, before, caller_here()))
+    if (fd < 0 && shortage_relieve(LIMITED_SOCKET, before, CALLER_HERE))
         fd = real.socket(domain, type, protocol);
     track_socket(fd, domain, type, protocol);
     return fd;
 }
 
+static __attribute__((noinline)) int reconnect(int fd, const struct sockaddr *addr, socklen_t len,
+                                               const struct caller *caller)
+{
+    struct departure left;
+    track_leave(fd, &left);
+    const int ret = real.connect(fd, addr, len);
+    watch_if(track_left(&left, is_dissolved(addr, ret)));
+    watch_if(track_connect(fd, addr, ret, caller));
+    reuse_connected(fd, left.word);
+    return ret;
+}
+
 int connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
+    if (track_is_connection(fd))
+        return reconnect(fd, addr, len, CALLER_HERE);
     const int before = errno;
-    const struct departure left = track_reconnect(fd);
     int ret = real.connect(fd, addr, len);
     if (ret != 0 && errno == EADDRNOTAVAIL)
-        ret = rescue_connect(fd, addr, len, before, caller_here());
-    watch_if(track_left(left, is_dissolved(addr, ret)));
-    watch_if(track_connect(fd, addr, ret, caller_here()));
-    reuse_connected(fd, left.word);
+        ret = rescue_connect(fd, addr, len, before, CALLER_HERE);
+    watch_if(track_connect(fd, addr, ret, CALLER_HERE));
+    if (reuse_wanted)
+        reuse_connected(fd, 0);
     return ret;
 }
 
@@ -79,9 +143,9 @@ int accept(int fd, struct sockaddr *addr, socklen_t *len)
 {
     const int before = errno;
     int accepted = real.accept(fd, addr, len);
-    if (accepted < 0 && shortage_relieve(LIMITED_ACCEPT, before, caller_here()))
+    if (accepted < 0 && shortage_relieve(LIMITED_ACCEPT, before, CALLER_HERE))
         accepted = real.accept(fd, addr, len);
-    watch_if(track_accept(fd, accepted, caller_here()));
+    watch_if(track_accept(fd, accepted, CALLER_HERE));
     return accepted;
 }
 
@@ -89,9 +153,9 @@ int accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
     const int before = errno;
     int accepted = real.accept4(fd, addr, len, flags);
-    if (accepted < 0 && shortage_relieve(LIMITED_ACCEPT4, before, caller_here()))
+    if (accepted < 0 && shortage_relieve(LIMITED_ACCEPT4, before, CALLER_HERE))
         accepted = real.accept4(fd, addr, len, flags);
-    watch_if(track_accept(fd, accepted, caller_here()));
+    watch_if(track_accept(fd, accepted, CALLER_HERE));
     return accepted;
 }
 
@@ -100,7 +164,7 @@ int bind(int fd, const struct sockaddr *addr, socklen_t len)
     const int before = errno;
     int ret = real.bind(fd, addr, len);
     if (ret != 0 && errno == EADDRINUSE)
-        ret = rescue_bind(fd, addr, len, before, caller_here());
+        ret = rescue_bind(fd, addr, len, before, CALLER_HERE);
     reuse_bound(fd, addr, len, ret);
     return ret;
 }
@@ -110,7 +174,7 @@ int listen(int fd, int backlog)
     reuse_listens(fd);
     const int ret = real.listen(fd, backlog);
     reuse_listened(fd, ret);
-    watch_if(track_listen(fd, ret, caller_here()));
+    watch_if(track_listen(fd, ret, CALLER_HERE));
     return ret;
 }
 
@@ -126,11 +190,20 @@ int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
     return real.setsockopt(fd, level, name, value, len);
 }
 
-int close(int fd)
+static __attribute__((noinline)) int close_and_tell(int fd, const struct departure *left)
 {
-    const struct departure left = track_leave(fd);
     const int ret = real.close(fd);
     watch_if(track_left(left, true));
+    return ret;
+}
+
+int close(int fd)
+{
+    struct departure left;
+    if (!track_close(fd, &left))
+        return close_and_tell(fd, &left);
+    const int ret = real.close(fd);
+    slot_departed(fd);
     return ret;
 }
 
@@ -161,18 +234,20 @@ int dup(int from)
 
 int dup2(int from, int fd)
 {
-    const struct departure left = track_replace(from, fd);
+    struct departure left;
+    track_replace(from, fd, &left);
     const int copy = real.dup2(from, fd);
-    watch_if(track_left(left, copy >= 0));
+    watch_if(track_left(&left, copy >= 0));
     watch_if(track_copy(from, copy));
     return copy;
 }
 
 int dup3(int from, int fd, int flags)
 {
-    const struct departure left = track_replace(from, fd);
+    struct departure left;
+    track_replace(from, fd, &left);
     const int copy = real.dup3(from, fd, flags);
-    watch_if(track_left(left, copy >= 0));
+    watch_if(track_left(&left, copy >= 0));
     watch_if(track_copy(from, copy));
     return copy;
 }
@@ -195,81 +270,82 @@ int fcntl64(int fd, int cmd, long arg)
 
 int fclose(FILE *stream)
 {
-    const struct departure left = track_leave_stream(stream);
+    struct departure left;
+    track_leave_stream(stream, &left);
     const int ret = real.fclose(stream);
-    watch_if(track_left(left, true));
+    watch_if(track_left(&left, true));
     return ret;
 }
 
 FILE *freopen(const char *filename, const char *modes, FILE *stream)
 {
-    const struct departure left = track_leave_stream(stream);
+    struct departure left;
+    track_leave_stream(stream, &left);
     FILE *const reopened = real.freopen(filename, modes, stream);
-    watch_if(track_left(left, true));
+    watch_if(track_left(&left, true));
     return reopened;
 }
 
 FILE *freopen64(const char *filename, const char *modes, FILE *stream)
 {
-    const struct departure left = track_leave_stream(stream);
+    struct departure left;
+    track_leave_stream(stream, &left);
     FILE *const reopened = real.freopen64(filename, modes, stream);
-    watch_if(track_left(left, true));
+    watch_if(track_left(&left, true));
     return reopened;
 }
 
 ssize_t read(int fd, void *buf, size_t len)
 {
+    struct reading reading = {.fd = fd, .room = len};
+    keep_in_memory(&reading);
     const ssize_t n = real.read(fd, buf, len);
-    used(fd, n, caller_here());
-    if (n == 0 && len > 0)
-        watch_if(track_eof(fd, 0, caller_here()));
-    return n;
+    return is_plain(n) ? n : heed(&reading, n, CALLER_HERE);
 }
 
 ssize_t readv(int fd, const struct iovec *iov, int n_iov)
 {
     const ssize_t n = real.readv(fd, iov, n_iov);
-    used(fd, n, caller_here());
-    if (n == 0 && iov_has_room(iov, n_iov))
-        watch_if(track_eof(fd, 0, caller_here()));
-    return n;
+    if (is_plain(n))
+        return n;
+    const struct reading reading = {.fd = fd, .room = n == 0 && iov_has_room(iov, n_iov)};
+    return heed(&reading, n, CALLER_HERE);
 }
 
 ssize_t recv(int fd, void *buf, size_t len, int flags)
 {
+    struct reading reading = {.fd = fd, .flags = flags, .room = len};
+    keep_in_memory(&reading);
     const ssize_t n = real.recv(fd, buf, len, flags);
-    used(fd, n, caller_here());
-    if (n == 0 && len > 0)
-        watch_if(track_eof(fd, flags, caller_here()));
-    return n;
+    return is_plain(n) ? n : heed(&reading, n, CALLER_HERE);
 }
 
 ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *addr,
                  socklen_t *addr_len)
 {
+    struct reading reading = {.fd = fd, .flags = flags, .room = len};
+    keep_in_memory(&reading);
     const ssize_t n = real.recvfrom(fd, buf, len, flags, addr, addr_len);
-    used(fd, n, caller_here());
-    if (n == 0 && len > 0)
-        watch_if(track_eof(fd, flags, caller_here()));
-    return n;
+    return is_plain(n) ? n : heed(&reading, n, CALLER_HERE);
 }
 
 ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 {
+    struct reading message = {.fd = fd, .flags = flags, .msg = msg};
+    keep_in_memory(&message);
     const ssize_t n = real.recvmsg(fd, msg, flags);
-    used(fd, n, caller_here());
-    if (n == 0 && msg_has_room(msg))
-        watch_if(track_eof(fd, flags, caller_here()));
-    watch_if(track_received(msg, n, caller_here()));
-    return n;
+    if (is_plain(n) && (n < 0 || !msg_brings_control(message.msg)))
+        return n;
+    return heed_message(&message, n, CALLER_HERE);
 }
 
 int recvmmsg(int fd, struct mmsghdr *msgs, unsigned int n_msgs, int flags, struct timespec *timeout)
 {
     const int n = real.recvmmsg(fd, msgs, n_msgs, flags, timeout);
-    used(fd, n, caller_here());
-    watch_if(track_eof_each(fd, msgs, n, flags, caller_here()));
-    watch_if(track_received_each(msgs, n, caller_here()));
+    if (n > 0 && track_heeds > 0)
+        track_used(fd, CALLER_HERE);
+    watch_if(track_eof_each(fd, msgs, n, flags, CALLER_HERE));
+    watch_if(track_received_each(msgs, n, CALLER_HERE));
     return n;
 }
 
@@ -277,59 +353,58 @@ ssize_t splice(int in, loff_t *in_at, int out, loff_t *out_at, size_t len, unsig
 {
     const struct hush hush = pipe_hush(out);
     const ssize_t n = real.splice(in, in_at, out, out_at, len, flags);
-    pipe_hushed(hush, n);
-    used(in, n, caller_here());
-    used(out, n, caller_here());
-    if (n == 0 && len > 0)
-        watch_if(track_eof(in, 0, caller_here()));
-    return n;
+    wrote(hush, n, CALLER_HERE);
+    if (is_plain(n))
+        return n;
+    const struct reading reading = {.fd = in, .room = len};
+    return heed(&reading, n, CALLER_HERE);
 }
 
 ssize_t __read_chk(int fd, void *buf, size_t len, size_t size)
 {
+    struct reading reading = {.fd = fd, .room = len};
+    keep_in_memory(&reading);
     const ssize_t n = real.__read_chk(fd, buf, len, size);
-    used(fd, n, caller_here());
-    if (n == 0 && len > 0)
-        watch_if(track_eof(fd, 0, caller_here()));
-    return n;
+    return is_plain(n) ? n : heed(&reading, n, CALLER_HERE);
 }
 
 ssize_t __recv_chk(int fd, void *buf, size_t len, size_t size, int flags)
 {
+    struct reading reading = {.fd = fd, .flags = flags, .room = len};
+    keep_in_memory(&reading);
     const ssize_t n = real.__recv_chk(fd, buf, len, size, flags);
-    used(fd, n, caller_here());
-    if (n == 0 && len > 0)
-        watch_if(track_eof(fd, flags, caller_here()));
-    return n;
+    return is_plain(n) ? n : heed(&reading, n, CALLER_HERE);
 }
 
 ssize_t __recvfrom_chk(int fd, void *buf, size_t len, size_t size, int flags, struct sockaddr *addr,
                        socklen_t *addr_len)
 {
+    struct reading reading = {.fd = fd, .flags = flags, .room = len};
+    keep_in_memory(&reading);
     const ssize_t n = real.__recvfrom_chk(fd, buf, len, size, flags, addr, addr_len);
-    used(fd, n, caller_here());
-    if (n == 0 && len > 0)
-        watch_if(track_eof(fd, flags, caller_here()));
-    return n;
+    return is_plain(n) ? n : heed(&reading, n, CALLER_HERE);
 }
 
 int poll(struct pollfd *fds, unsigned long nfds, int timeout)
 {
     int ready;
-    return quiet_poll(fds, nfds, timeout, &ready) ? ready : real.poll(fds, nfds, timeout);
+    return tombs_may_be() && quiet_poll(fds, nfds, timeout, &ready) ? ready
+                                                                    : real.poll(fds, nfds, timeout);
 }
 
 int ppoll(struct pollfd *fds, unsigned long nfds, const struct timespec *timeout,
           const sigset_t *ss)
 {
     int ready;
-    return quiet_ppoll(fds, nfds, timeout, ss, &ready) ? ready : real.ppoll(fds, nfds, timeout, ss);
+    return tombs_may_be() && quiet_ppoll(fds, nfds, timeout, ss, &ready)
+               ? ready
+               : real.ppoll(fds, nfds, timeout, ss);
 }
 
 int __poll_chk(struct pollfd *fds, unsigned long nfds, int timeout, size_t size)
 {
     int ready;
-    return size / sizeof(*fds) >= nfds && quiet_poll(fds, nfds, timeout, &ready)
+    return tombs_may_be() && size / sizeof(*fds) >= nfds && quiet_poll(fds, nfds, timeout, &ready)
                ? ready
                : real.__poll_chk(fds, nfds, timeout, size);
 }
@@ -338,82 +413,126 @@ int __ppoll_chk(struct pollfd *fds, unsigned long nfds, const struct timespec *t
                 const sigset_t *ss, size_t size)
 {
     int ready;
-    return size / sizeof(*fds) >= nfds && quiet_ppoll(fds, nfds, timeout, ss, &ready)
+    return tombs_may_be() && size / sizeof(*fds) >= nfds &&
+                   quiet_ppoll(fds, nfds, timeout, ss, &ready)
                ? ready
                : real.__ppoll_chk(fds, nfds, timeout, ss, size);
 }
 
-ssize_t write(int fd, const void *buf, size_t len)
+static __attribute__((noinline)) ssize_t hushed_write(int fd, const void *buf, size_t len,
+                                                      const struct caller *caller)
 {
     const struct hush hush = pipe_hush(fd);
-    const ssize_t n = real.write(fd, buf, len);
-    pipe_hushed(hush, n);
-    used(fd, n, caller_here());
-    return n;
+    return wrote(hush, real.write(fd, buf, len), caller);
+}
+
+ssize_t write(int fd, const void *buf, size_t len)
+{
+    if (!writes_freely(fd))
+        return hushed_write(fd, buf, len, CALLER_HERE);
+    return real.write(fd, buf, len);
+}
+
+static __attribute__((noinline)) ssize_t hushed_writev(int fd, const struct iovec *iov, int n_iov,
+                                                       const struct caller *caller)
+{
+    const struct hush hush = pipe_hush(fd);
+    return wrote(hush, real.writev(fd, iov, n_iov), caller);
 }
 
 ssize_t writev(int fd, const struct iovec *iov, int n_iov)
 {
+    if (!writes_freely(fd))
+        return hushed_writev(fd, iov, n_iov, CALLER_HERE);
+    return real.writev(fd, iov, n_iov);
+}
+
+static __attribute__((noinline)) ssize_t hushed_send(int fd, const void *buf, size_t len, int flags,
+                                                     const struct caller *caller)
+{
     const struct hush hush = pipe_hush(fd);
-    const ssize_t n = real.writev(fd, iov, n_iov);
-    pipe_hushed(hush, n);
-    used(fd, n, caller_here());
-    return n;
+    return wrote(hush, real.send(fd, buf, len, flags), caller);
 }
 
 ssize_t send(int fd, const void *buf, size_t len, int flags)
 {
+    if (!writes_freely(fd))
+        return hushed_send(fd, buf, len, flags, CALLER_HERE);
+    return real.send(fd, buf, len, flags);
+}
+
+static __attribute__((noinline)) ssize_t hushed_sendto(int fd, const void *buf, size_t len,
+                                                       int flags, const struct sockaddr *addr,
+                                                       socklen_t addr_len,
+                                                       const struct caller *caller)
+{
     const struct hush hush = pipe_hush(fd);
-    const ssize_t n = real.send(fd, buf, len, flags);
-    pipe_hushed(hush, n);
-    used(fd, n, caller_here());
-    return n;
+    return wrote(hush, real.sendto(fd, buf, len, flags, addr, addr_len), caller);
 }
 
 ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *addr,
                socklen_t addr_len)
 {
+    if (!writes_freely(fd))
+        return hushed_sendto(fd, buf, len, flags, addr, addr_len, CALLER_HERE);
+    return real.sendto(fd, buf, len, flags, addr, addr_len);
+}
+
+static __attribute__((noinline)) ssize_t hushed_sendmsg(int fd, const struct msghdr *msg, int flags,
+                                                        const struct caller *caller)
+{
     const struct hush hush = pipe_hush(fd);
-    const ssize_t n = real.sendto(fd, buf, len, flags, addr, addr_len);
-    pipe_hushed(hush, n);
-    used(fd, n, caller_here());
-    return n;
+    return wrote(hush, real.sendmsg(fd, msg, flags), caller);
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 {
+    if (!writes_freely(fd))
+        return hushed_sendmsg(fd, msg, flags, CALLER_HERE);
+    return real.sendmsg(fd, msg, flags);
+}
+
+static __attribute__((noinline)) int hushed_sendmmsg(int fd, struct mmsghdr *msgs,
+                                                     unsigned int n_msgs, int flags,
+                                                     const struct caller *caller)
+{
     const struct hush hush = pipe_hush(fd);
-    const ssize_t n = real.sendmsg(fd, msg, flags);
-    pipe_hushed(hush, n);
-    used(fd, n, caller_here());
-    return n;
+    return (int)wrote(hush, real.sendmmsg(fd, msgs, n_msgs, flags), caller);
 }
 
 int sendmmsg(int fd, struct mmsghdr *msgs, unsigned int n_msgs, int flags)
 {
-    const struct hush hush = pipe_hush(fd);
-    const int n = real.sendmmsg(fd, msgs, n_msgs, flags);
-    pipe_hushed(hush, n);
-    used(fd, n, caller_here());
-    return n;
+    if (!writes_freely(fd))
+        return hushed_sendmmsg(fd, msgs, n_msgs, flags, CALLER_HERE);
+    return real.sendmmsg(fd, msgs, n_msgs, flags);
+}
+
+static __attribute__((noinline)) ssize_t hushed_sendfile(int out, int in, off_t *at, size_t len,
+                                                         const struct caller *caller)
+{
+    const struct hush hush = pipe_hush(out);
+    return wrote(hush, real.sendfile(out, in, at, len), caller);
 }
 
 ssize_t sendfile(int out, int in, off_t *at, size_t len)
 {
+    if (!writes_freely(out))
+        return hushed_sendfile(out, in, at, len, CALLER_HERE);
+    return real.sendfile(out, in, at, len);
+}
+
+static __attribute__((noinline)) ssize_t hushed_sendfile64(int out, int in, loff_t *at, size_t len,
+                                                           const struct caller *caller)
+{
     const struct hush hush = pipe_hush(out);
-    const ssize_t n = real.sendfile(out, in, at, len);
-    pipe_hushed(hush, n);
-    used(out, n, caller_here());
-    return n;
+    return wrote(hush, real.sendfile64(out, in, at, len), caller);
 }
 
 ssize_t sendfile64(int out, int in, loff_t *at, size_t len)
 {
-    const struct hush hush = pipe_hush(out);
-    const ssize_t n = real.sendfile64(out, in, at, len);
-    pipe_hushed(hush, n);
-    used(out, n, caller_here());
-    return n;
+    if (!writes_freely(out))
+        return hushed_sendfile64(out, in, at, len, CALLER_HERE);
+    return real.sendfile64(out, in, at, len);
 }
 
 pid_t fork(void)
@@ -493,7 +612,7 @@ long syscall(long nr, long a, long b, long c, long d, long e, long f)
     const long args[] = {a, b, c, d, e, f};
     const struct number begun = number_before(nr, args);
     long ret = real.syscall(nr, a, b, c, d, e, f);
-    watch_if(number_after(nr, &ret, args, begun, caller_here()));
+    watch_if(number_after(nr, &ret, args, begun, CALLER_HERE));
     return ret;
 }
 

@@ -391,6 +391,8 @@ static void add_summary(struct text *text, const struct told *told)
     add_right_grace(text, totals->grace_ms);
     add_number(text, "lost", totals->lost);
     add_number(text, "stackless", totals->stackless);
+    if (totals->sweep_ms)
+        add_seconds(text, "sweep_s", totals->sweep_ms);
     add_suppressions(text, told);
 }
 

@@ -30,20 +30,25 @@ static bool filters(long nr, const long *args)
            (args[0] == SECCOMP_SET_MODE_STRICT || (args[0] == SECCOMP_SET_MODE_FILTER && args[2]));
 }
 
-static struct departure departure(long nr, const long *args)
+static void depart(long nr, const long *args, struct departure *left)
 {
+    *left = (struct departure){.counted = false};
     switch (nr) {
     case SYS_close:
-        return track_leave((int)args[0]);
+        track_leave((int)args[0], left);
+        break;
     case SYS_connect:
-        return track_reconnect((int)args[0]);
+        if (track_is_connection((int)args[0]))
+            track_leave((int)args[0], left);
+        break;
 #ifdef SYS_dup2
     case SYS_dup2:
 #endif
     case SYS_dup3:
-        return track_replace((int)args[0], (int)args[1]);
+        track_replace((int)args[0], (int)args[1], left);
+        break;
     default:
-        return (struct departure){.fd = -1};
+        break;
     }
 }
 
@@ -152,27 +157,28 @@ struct number number_before(long nr, const long *args)
         track_option((int)args[0], (int)args[1], (int)args[2]);
     if (nr == SYS_listen)
         reuse_listens((int)args[0]);
-    return (struct number){.before = errno,
+    struct number begun = {.before = errno,
                            .hush = pipe_hush(written(nr, args)),
                            .left = leaves(nr, args),
-                           .from = departure(nr, args),
                            .told = departs(nr, args)};
+    depart(nr, args, &begun.from);
+    return begun;
 }
 
 /* A read or write of bytes: where the socket was used last. */
-static void used_by_number(long nr, long ret, const long *args, struct caller caller)
+static void used_by_number(long nr, long ret, const long *args, const struct caller *caller)
 {
     static const long numbers[] = {SYS_read,     SYS_readv,    SYS_recvfrom, SYS_recvmsg,
                                    SYS_recvmmsg, SYS_write,    SYS_writev,   SYS_sendto,
                                    SYS_sendmsg,  SYS_sendmmsg, SYS_sendfile};
-    if (ret <= 0 || !atomic_load_explicit(&track_last, memory_order_relaxed))
+    if (ret <= 0 || track_heeds == 0)
         return;
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         if (nr == numbers[i])
             track_used((int)args[0], caller);
 }
 
-static bool read_by_number(long nr, long ret, const long *args, struct caller caller)
+static bool read_by_number(long nr, long ret, const long *args, const struct caller *caller)
 {
     const int flags = nr == SYS_recvfrom ? (int)args[3] : 0;
     const bool room = nr == SYS_readv ? iov_has_room((const struct iovec *)args[1], (int)args[2])
@@ -180,7 +186,7 @@ static bool read_by_number(long nr, long ret, const long *args, struct caller ca
     return ret == 0 && room && track_eof((int)args[0], flags, caller);
 }
 
-static bool received_by_number(long nr, long ret, const long *args, struct caller caller)
+static bool received_by_number(long nr, long ret, const long *args, const struct caller *caller)
 {
     const int fd = (int)args[0];
     if (nr == SYS_recvmmsg) {
@@ -194,7 +200,7 @@ static bool received_by_number(long nr, long ret, const long *args, struct calle
 }
 
 /* Where there was no descriptor left for it. */
-static void relieve(long nr, long *ret, const long *args, int before, struct caller caller)
+static void relieve(long nr, long *ret, const long *args, int before, const struct caller *caller)
 {
     const enum limited call = nr == SYS_socket    ? LIMITED_SOCKET
                               : nr == SYS_accept4 ? LIMITED_ACCEPT4
@@ -203,7 +209,7 @@ static void relieve(long nr, long *ret, const long *args, int before, struct cal
         *ret = real.syscall(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
 }
 
-static bool heard(long nr, long *ret, const long *args, int before, struct caller caller)
+static bool heard(long nr, long *ret, const long *args, int before, const struct caller *caller)
 {
     const long a = args[0];
     const long b = args[1];
@@ -255,13 +261,14 @@ static bool heard(long nr, long *ret, const long *args, int before, struct calle
     }
 }
 
-bool number_after(long nr, long *ret, const long *args, struct number begun, struct caller caller)
+bool number_after(long nr, long *ret, const long *args, struct number begun,
+                  const struct caller *caller)
 {
     unsigned long flags = 0;
     pipe_hushed(begun.hush, *ret);
     const bool gone = nr == SYS_connect ? is_dissolved((const struct sockaddr *)args[1], (int)*ret)
                                         : nr == SYS_close || *ret >= 0;
-    const bool late = track_left(begun.from, gone) || track_left_range(begun.told);
+    const bool late = track_left(&begun.from, gone) || track_left_range(begun.told);
     if (clones(nr, args, &flags)) {
         if (copies(nr, flags))
             reap_resume();

@@ -29,6 +29,7 @@ struct number number_before(long nr, const long *args);
  * After the call. True when a connection came within the watcher's reach. *ret is what the call
  * returned, and what it is to return: a bind may have been rescued.
  */
-bool number_after(long nr, long *ret, const long *args, struct number begun, struct caller caller);
+bool number_after(long nr, long *ret, const long *args, struct number begun,
+                  const struct caller *caller);
 
 #endif

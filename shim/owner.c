@@ -17,6 +17,8 @@ enum { WIPED = 0, ADOPTING = -1 };
  * _Fork and clone; and a vfork child, which shares the page, is told by its pid.
  */
 static _Atomic int *_Atomic page;
+static _Atomic int nobody;
+_Atomic int *_Atomic owner_quick = &nobody;
 static void (*adopt_copy)(void);
 
 /*
@@ -66,6 +68,13 @@ static bool adopt(_Atomic int *owner)
     return true;
 }
 
+void owner_open(void)
+{
+    _Atomic int *owner = atomic_load_explicit(&page, memory_order_relaxed);
+    if (owner)
+        atomic_store_explicit(&owner_quick, owner, memory_order_release);
+}
+
 bool owner_here(void)
 {
     _Atomic int *owner = atomic_load_explicit(&page, memory_order_acquire);
@@ -111,5 +120,6 @@ void owner_cloned(unsigned long flags)
 
 void owner_renounce(void)
 {
+    atomic_store_explicit(&owner_quick, &nobody, memory_order_release);
     atomic_store_explicit(&page, NULL, memory_order_release);
 }

@@ -5,7 +5,10 @@
 #ifndef CLOSEWAIT_OWNER_H
 #define CLOSEWAIT_OWNER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
+
+#include "hidden.h"
 
 /*
  * Makes this process the owner. adopt is called, once, in every forked child, by the first call
@@ -20,6 +23,26 @@ bool owner_init(void (*adopt)(void));
  * its memory with one (owner_lends); any thread, any signal handler.
  */
 bool owner_here(void);
+
+/*
+ * From now on owner_is_quick may say yes: the table is in use. The constructor's.
+ */
+void owner_open(void);
+
+/* Of owner.c. */
+extern HIDDEN _Atomic int *_Atomic owner_quick;
+extern HIDDEN _Atomic char owner_lent;
+
+/*
+ * For hooks, before owner_here: true when the table is in use and owner_here() would say so
+ * without a closer look. False says nothing. As owner_here.
+ */
+static inline bool owner_is_quick(void)
+{
+    _Atomic int *owner = atomic_load_explicit(&owner_quick, memory_order_acquire);
+    return atomic_load_explicit(owner, memory_order_acquire) > 0 &&
+           !atomic_load_explicit(&owner_lent, memory_order_relaxed);
+}
 
 /*
  * The same, and also in a child that borrows the owner's memory (vfork): for what is checked anew

@@ -18,27 +18,12 @@ void pipe_start(bool reaps)
     atomic_store_explicit(&pipe_watched, reaps, memory_order_relaxed);
 }
 
-static bool is_fresh_tombstone(uint32_t word)
-{
-    return slot_state(word) == SLOT_BURIED && !(word & SLOT_WRITTEN);
-}
-
-/* One whose peer is gone may be buried between this look and the write. */
-static bool may_meet_one(uint32_t word)
-{
-    const enum slot_state state = slot_state(word);
-    return is_fresh_tombstone(word) ||
-           ((state == SLOT_LIVE || state == SLOT_CLAIMED) && (word & SLOT_GONE));
-}
-
 struct hush pipe_hush(int fd)
 {
     struct hush hush = {.fd = fd};
-    if (!atomic_load_explicit(&pipe_watched, memory_order_relaxed))
+    if (pipe_is_clear(fd) || !owner_is_near())
         return hush;
     const uint32_t word = slot_word(slot_of(fd));
-    if (!may_meet_one(word) || !owner_is_near())
-        return hush;
     if ((word & (SLOT_KEPT | SLOT_COPIED)) && owner_here())
         probe_yield(fd);
     if (slot_state(word) == SLOT_BURIED && !tombs_is(fd))
@@ -54,7 +39,8 @@ void pipe_hushed(struct hush hush, ssize_t written)
     if (!hush.on)
         return;
     struct slot *slot = slot_of(hush.fd);
-    if (written < 0 && errno == EPIPE && is_fresh_tombstone(slot_word(slot)) && tombs_is(hush.fd)) {
+    if (written < 0 && errno == EPIPE && pipe_is_fresh_tombstone(slot_word(slot)) &&
+        tombs_is(hush.fd)) {
         slot_flag(slot, SLOT_WRITTEN);
         if (!hush.pending)
             signals_take_back(sigpipe);

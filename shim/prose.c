@@ -450,6 +450,10 @@ static void add_summary(struct text *text, const struct told *told)
     add_if_any(text, totals->held, " held now");
     add_if_any(text, totals->lost, totals->lost == 1 ? " report lost" : " reports lost");
     add_if_any(text, totals->stackless, " without a stack (too many call sites)");
+    if (totals->sweep_ms) {
+        text_add(text, "; so many sockets are looked at every ");
+        text_add_duration(text, totals->sweep_ms);
+    }
     text_add(text, "\n");
     for (int i = 0; i < told->suppression_count; i++)
         add_suppression(text, &told->suppressions[i], told->symbolized);

@@ -14,7 +14,8 @@
 /*
  * Does what poll and ppoll do, with *ready and errno what they return, if there is a tombstone to
  * leave out; false, and nothing done, if there is none, there are more than 64 descriptors, or this
- * process does not own the table. A load where nothing is buried. Any thread, any signal handler.
+ * process does not own the table. For who has seen that there may be one
+ * (tombs.h). Any thread, any signal handler.
  */
 bool quiet_poll(struct pollfd *polled, nfds_t count, int timeout_ms, int *ready);
 bool quiet_ppoll(struct pollfd *polled, nfds_t count, const struct timespec *timeout,

@@ -10,10 +10,11 @@
 struct real {
 #define CALL(returns, name, parameters, kernel) returns(*name) parameters;
 #include "calls.h"
+#include "hidden.h"
 #undef CALL
 };
 
-extern struct real real;
+extern HIDDEN struct real real;
 
 /*
  * Replaces the stubs by the functions that come after ours in the search order (libc's, or those

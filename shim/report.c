@@ -326,6 +326,11 @@ void report_tell(struct told *told)
     write_told(told);
 }
 
+void report_pace(uint32_t sweep_ms)
+{
+    counts.sweep_ms = sweep_ms;
+}
+
 void report_summary(void)
 {
     const struct record record = {.type = RECORD_SUMMARY};

@@ -51,6 +51,9 @@ void report_tell(struct told *told);
 void report_summary(void);
 void report_summary_if_any(void);
 
+/* For the summary: how often the watcher looks around, where that is slower than it would; or 0. */
+void report_pace(uint32_t sweep_ms);
+
 /* Says that the program is no longer watched, and why. */
 void report_retirement(enum retirement why);
 

@@ -291,7 +291,7 @@ static int rescue(const struct wish *wish, const struct options *options, struct
 }
 
 int rescue_bind(int fd, const struct sockaddr *addr, socklen_t len, int before,
-                struct caller caller)
+                const struct caller *caller)
 {
     const struct options *options = rules_here(fd);
     if (!options || endpoint_of(addr, len).port == 0)
@@ -309,7 +309,7 @@ int rescue_bind(int fd, const struct sockaddr *addr, socklen_t len, int before,
 }
 
 int rescue_connect(int fd, const struct sockaddr *addr, socklen_t len, int before,
-                   struct caller caller)
+                   const struct caller *caller)
 {
     const struct options *options = rules_here(fd);
     if (!options || endpoint_of(addr, len).port == 0 || kernel_local(fd).port == 0)

@@ -22,7 +22,7 @@ void rescue_start(const struct options *options);
  * and what it was before when it is 0. Any thread, any signal handler.
  */
 int rescue_bind(int fd, const struct sockaddr *addr, socklen_t len, int before,
-                struct caller caller);
+                const struct caller *caller);
 
 /*
  * The same for the hook of connect, after EADDRNOTAVAIL: between a port that the program has bound
@@ -31,6 +31,6 @@ int rescue_bind(int fd, const struct sockaddr *addr, socklen_t len, int before,
  * connect.
  */
 int rescue_connect(int fd, const struct sockaddr *addr, socklen_t len, int before,
-                   struct caller caller);
+                   const struct caller *caller);
 
 #endif

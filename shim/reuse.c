@@ -11,16 +11,16 @@
 #include "real.h"
 #include "slots.h"
 
-static _Atomic bool wanted;
+bool reuse_wanted;
 
 void reuse_start(const struct options *options)
 {
-    atomic_store_explicit(&wanted, options->reuseaddr, memory_order_release);
+    reuse_wanted = options->reuseaddr;
 }
 
 static bool on(void)
 {
-    return atomic_load_explicit(&wanted, memory_order_acquire) && owner_here();
+    return reuse_wanted && owner_here();
 }
 
 /* 0 or 1; -1 when it cannot be asked. */

@@ -20,10 +20,14 @@
 #include <stdint.h>
 
 #include "calls_types.h"
+#include "hidden.h"
 #include "options.h"
 
 /* Called once, by the constructor. Until then, and without the option, nothing is done. */
 void reuse_start(const struct options *options);
+
+/* Plain, as the table real is: the constructor alone writes it. */
+extern HIDDEN bool reuse_wanted;
 
 /* After EADDRINUSE, when nothing of this process holds the port: the call bind once more. */
 int reuse_bind(int fd, const struct sockaddr *addr, socklen_t len);

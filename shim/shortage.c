@@ -180,7 +180,7 @@ static int relieve(const struct options *options, int error, const struct limits
                : give_up_one(options, in_system ? INT32_MAX : limits->limit, fds);
 }
 
-bool shortage_relieve(enum limited call, int before, struct caller caller)
+bool shortage_relieve(enum limited call, int before, const struct caller *caller)
 {
     const int error = errno;
     const struct options *options = atomic_load_explicit(&rules, memory_order_acquire);

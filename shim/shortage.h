@@ -23,7 +23,7 @@ void shortage_start(const struct options *options);
  * it found and did, when there is a leak or a tombstone and that is news: the first time, when they
  * have doubled, and after a minute. Any thread, any signal handler.
  */
-bool shortage_relieve(enum limited call, int before, struct caller caller);
+bool shortage_relieve(enum limited call, int before, const struct caller *caller);
 
 /*
  * About once in a second, while there are tombstones: gives back as many as are missing to a tenth

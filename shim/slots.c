@@ -1,38 +1,16 @@
 #include "slots.h"
 
 #include <linux/futex.h>
-#include <stddef.h>
 #include <sys/mman.h>
 
 #include "clock.h"
 #include "raw.h"
 
-/*
- * Two levels: a descriptor is below nr_open, which is below 2^30 (fs/file.c, sysctl_nr_open_max).
- * A leaf is mapped when its first descriptor is tracked and stays; only the pages that are used
- * are ever resident.
- */
-enum { LEAF_BITS = 14, LEAF_SLOTS = 1 << LEAF_BITS, LEAVES = 1 << (30 - LEAF_BITS) };
-
-static _Atomic(struct slot *) leaves[LEAVES];
+_Atomic(struct slot *) slots_leaves[LEAVES];
 static _Atomic int leaves_end; /* no leaf at or above it */
 
-/*
- * Calls under way, by number modulo CLASSES: a number that shares its class with a busy one waits
- * for a quiet moment. Since when a class was seen busy at every look: in clock_cs(), 0 for quiet.
- */
-enum { CLASSES = 64, RANGES = CLASSES, ABANDONED_MS = 60 * 1000, LOOK_MS = 2000 };
-static _Atomic uint32_t departing[CLASSES + 1];
-static _Atomic uint32_t busy_since_cs[CLASSES + 1];
-static _Atomic uint32_t busy_seen_cs[CLASSES + 1];
-
-struct slot *slot_of(int fd)
-{
-    if (fd < 0 || fd >> LEAF_BITS >= LEAVES)
-        return NULL;
-    struct slot *leaf = atomic_load_explicit(&leaves[fd >> LEAF_BITS], memory_order_acquire);
-    return leaf ? &leaf[fd & (LEAF_SLOTS - 1)] : NULL;
-}
+enum { ABANDONED_MS = 60 * 1000, LOOK_MS = 2000 };
+struct class slots_classes[CLASSES + 1];
 
 static void raise_end(int end)
 {
@@ -42,24 +20,31 @@ static void raise_end(int end)
     }
 }
 
-static struct slot *slot_for(int fd)
+static __attribute__((noinline)) struct slot *slot_made(int fd)
 {
     if (fd < 0 || fd >> LEAF_BITS >= LEAVES)
         return NULL;
-    _Atomic(struct slot *) *leaf = &leaves[fd >> LEAF_BITS];
+    _Atomic(struct slot *) *leaf = &slots_leaves[fd >> LEAF_BITS];
     if (!atomic_load_explicit(leaf, memory_order_acquire)) {
         const size_t size = LEAF_SLOTS * sizeof(struct slot);
         const long at =
             raw_map(size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
         if (raw_failed(at))
             return NULL;
+        /* First, so that who finds the leaf is within the watcher's reach. */
+        raise_end((fd >> LEAF_BITS) + 1);
         struct slot *none = NULL;
         if (!atomic_compare_exchange_strong_explicit(leaf, &none, (struct slot *)at,
                                                      memory_order_acq_rel, memory_order_acquire))
             raw2(SYS_munmap, at, (long)size);
     }
-    raise_end((fd >> LEAF_BITS) + 1);
     return slot_of(fd);
+}
+
+static inline struct slot *slot_for(int fd)
+{
+    struct slot *slot = slot_of(fd);
+    return slot ? slot : slot_made(fd);
 }
 
 int slots_next(int fd)
@@ -76,11 +61,6 @@ int slots_next(int fd)
         fd++;
     }
     return -1;
-}
-
-uint32_t slot_word(struct slot *slot)
-{
-    return slot ? atomic_load_explicit(&slot->word, memory_order_acquire) : SLOT_FREE;
 }
 
 /*
@@ -116,71 +96,40 @@ static uint32_t move(struct slot *slot, uint32_t next)
     }
 }
 
-uint32_t slot_vacate(struct slot *slot)
+uint32_t slot_vacate_patiently(struct slot *slot)
 {
-    if (!slot || slot_state(atomic_load(&slot->word)) == SLOT_FREE)
-        return SLOT_FREE;
     return move(slot, SLOT_FREE);
 }
 
-static unsigned class_of(int fd)
+static bool is_quiet(struct class *class)
 {
-    return (unsigned)fd % CLASSES;
-}
-
-static void depart(unsigned class)
-{
-    atomic_fetch_add(&departing[class], 1);
-}
-
-/* Not below 0: what was written off may come back. */
-static void departed(unsigned class)
-{
-    uint32_t count = atomic_load(&departing[class]);
-    while (count > 0 && !atomic_compare_exchange_weak(&departing[class], &count, count - 1)) {
-    }
-}
-
-uint32_t slot_depart(int fd)
-{
-    depart(class_of(fd));
-    return slot_vacate(slot_of(fd));
-}
-
-void slot_departed(int fd)
-{
-    departed(class_of(fd));
+    const uint32_t now_cs = clock_cs(clock_ms()) | 1;
+    uint32_t count = atomic_load(&class->departing);
+    const uint32_t since_cs = atomic_load(&class->busy_since_cs);
+    const uint32_t seen_cs = atomic_exchange(&class->busy_seen_cs, now_cs);
+    if (count == 0 || since_cs == 0 || (int32_t)(now_cs - seen_cs) > LOOK_MS / 10)
+        atomic_store(&class->busy_since_cs, count == 0 ? 0 : now_cs);
+    else if ((int32_t)(now_cs - since_cs) > ABANDONED_MS / 10)
+        atomic_compare_exchange_strong(&class->departing, &count, 0);
+    return count == 0;
 }
 
 void slots_depart(void)
 {
-    depart(RANGES);
+    class_depart(&slots_classes[RANGES]);
 }
 
 void slots_departed(void)
 {
-    departed(RANGES);
-}
-
-static bool is_quiet(unsigned class)
-{
-    const uint32_t now_cs = clock_cs(clock_ms()) | 1;
-    uint32_t count = atomic_load(&departing[class]);
-    const uint32_t since_cs = atomic_load(&busy_since_cs[class]);
-    const uint32_t seen_cs = atomic_exchange(&busy_seen_cs[class], now_cs);
-    if (count == 0 || since_cs == 0 || (int32_t)(now_cs - seen_cs) > LOOK_MS / 10)
-        atomic_store(&busy_since_cs[class], count == 0 ? 0 : now_cs);
-    else if ((int32_t)(now_cs - since_cs) > ABANDONED_MS / 10)
-        atomic_compare_exchange_strong(&departing[class], &count, 0);
-    return count == 0;
+    class_departed(&slots_classes[RANGES]);
 }
 
 bool slot_is_steady(int fd)
 {
-    return is_quiet(class_of(fd)) && is_quiet(RANGES);
+    return is_quiet(slots_class(fd)) && is_quiet(&slots_classes[RANGES]);
 }
 
-static void forget(struct slot *slot, site_t opened_at)
+static inline __attribute__((always_inline)) void forget(struct slot *slot, site_t opened_at)
 {
     atomic_store_explicit(&slot->opened_cs, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->cookie, 0, memory_order_relaxed);
@@ -190,20 +139,34 @@ static void forget(struct slot *slot, site_t opened_at)
     atomic_store_explicit(&slot->last_at, 0, memory_order_relaxed);
 }
 
-struct slot *slot_publish(int fd, enum slot_state state, enum how how, site_t opened_at)
+static __attribute__((noinline)) struct slot *publish_patiently(int fd, uint32_t next,
+                                                                site_t opened_at)
 {
     struct slot *slot = slot_for(fd);
     if (!slot)
         return NULL;
     slot_vacate(slot);
     forget(slot, opened_at);
-    move(slot, (uint32_t)state | (uint32_t)how << SLOT_HOW_SHIFT);
+    move(slot, next);
     return slot;
 }
 
-bool slot_connect(struct slot *slot, site_t opened_at)
+struct slot *slot_publish(int fd, enum slot_state state, enum how how, site_t opened_at)
 {
-    uint32_t word = slot_word(slot);
+    const uint32_t next = (uint32_t)state | (uint32_t)how << SLOT_HOW_SHIFT;
+    struct slot *slot = slot_of(fd);
+    uint32_t free = SLOT_FREE;
+    if (!slot || slot_word(slot) != SLOT_FREE)
+        return publish_patiently(fd, next, opened_at);
+    forget(slot, opened_at);
+    return atomic_compare_exchange_strong(&slot->word, &free, next)
+               ? slot
+               : publish_patiently(fd, next, opened_at);
+}
+
+static __attribute__((noinline)) bool connect_patiently(struct slot *slot, uint32_t word,
+                                                        site_t opened_at)
+{
     for (;;) {
         if (slot_state(word) == SLOT_CLAIMED) {
             word = await_release(slot, word);
@@ -211,11 +174,23 @@ bool slot_connect(struct slot *slot, site_t opened_at)
         }
         if (slot_state(word) != SLOT_MADE)
             return false;
-        forget(slot, opened_at);
+        atomic_store_explicit(&slot->opened_at, opened_at, memory_order_relaxed);
         const uint32_t keep = word & (SLOT_BOUND | SLOT_LENT);
         if (swap(slot, &word, SLOT_LIVE | (uint32_t)HOW_CONNECT << SLOT_HOW_SHIFT | keep))
             return true;
     }
+}
+
+bool slot_connect(struct slot *slot, site_t opened_at)
+{
+    uint32_t word = slot_word(slot);
+    if (slot_state(word) != SLOT_MADE)
+        return connect_patiently(slot, word, opened_at);
+    atomic_store_explicit(&slot->opened_at, opened_at, memory_order_relaxed);
+    const uint32_t next =
+        SLOT_LIVE | (uint32_t)HOW_CONNECT << SLOT_HOW_SHIFT | (word & (SLOT_BOUND | SLOT_LENT));
+    return atomic_compare_exchange_strong(&slot->word, &word, next) ||
+           connect_patiently(slot, word, opened_at);
 }
 
 bool slot_listen(struct slot *slot, site_t opened_at, uint32_t now_cs)
@@ -315,6 +290,8 @@ void slot_found(int fd)
 void slot_release(struct slot *slot, enum slot_state next, uint32_t flags)
 {
     uint32_t word = slot_word(slot);
+    if (next == SLOT_MADE && !(word & SLOT_LISTENS))
+        forget(slot, 0);
     const uint32_t keep = next == SLOT_FREE ? 0 : ~(uint32_t)(SLOT_STATE | SLOT_AWAITED);
     while (!swap(slot, &word, (word & keep) | flags | (uint32_t)next)) {
     }
@@ -325,8 +302,8 @@ void slot_release(struct slot *slot, enum slot_state next, uint32_t flags)
 void slots_adopt(void)
 {
     for (int i = 0; i <= CLASSES; i++) {
-        atomic_store(&departing[i], 0);
-        atomic_store(&busy_since_cs[i], 0);
+        atomic_store(&slots_classes[i].departing, 0);
+        atomic_store(&slots_classes[i].busy_since_cs, 0);
     }
     const uint32_t how = (uint32_t)HOW_INHERITED << SLOT_HOW_SHIFT;
     for (int fd = slots_next(0); fd >= 0; fd = slots_next(fd + 1)) {

@@ -4,7 +4,8 @@
  * A slot's word holds its state, which is moved by compare-and-swap only:
  *
  *     FREE     the number is nothing of ours
- *     MADE     a TCP socket without a connection: the watcher passes by, unless it listens
+ *     MADE     a TCP socket without a connection, of which nothing is known yet: the watcher passes
+ *              by, unless it listens
  *     LIVE     a connection, within the watcher's reach
  *     CLAIMED  a watcher or a rescuer is looking at it, for a few system calls that do not block;
  *              a listener, which only the watcher looks at, goes back to MADE
@@ -51,9 +52,11 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "depot.h"
+#include "hidden.h"
 
 enum slot_state { SLOT_FREE, SLOT_MADE, SLOT_LIVE, SLOT_CLAIMED, SLOT_BURIED };
 
@@ -130,31 +133,114 @@ static inline enum how slot_how(uint32_t word)
     return (enum how)((word & SLOT_HOW) >> SLOT_HOW_SHIFT);
 }
 
+/* What was told, or reaped, and is closed by the program after all: the report was too early. */
+static inline bool slot_is_late(uint32_t word)
+{
+    return (word & (SLOT_BURIED | SLOT_TOLD)) && !(word & SLOT_QUIET);
+}
+_Static_assert(SLOT_BURIED == 4, "a bit that no other state has");
+
 /* Whether it was connected, and not accepted, as far as is known. */
 static inline bool slot_was_dialed(uint32_t word)
 {
     return slot_how(word) == HOW_CONNECT || (word & SLOT_DIALED);
 }
 
+/*
+ * Two levels: a descriptor is below nr_open, which is below 2^30 (fs/file.c, sysctl_nr_open_max).
+ * A leaf is mapped when its first descriptor is tracked and stays; only the pages that are used
+ * are ever resident. Of slots.c; here for the lookups, which every hook does.
+ */
+enum { LEAF_BITS = 14, LEAF_SLOTS = 1 << LEAF_BITS, LEAVES = 1 << (30 - LEAF_BITS) };
+extern HIDDEN _Atomic(struct slot *) slots_leaves[LEAVES];
+
 /* The slot of fd, NULL where there never was one. */
-struct slot *slot_of(int fd);
+static inline struct slot *slot_of(int fd)
+{
+    const uint32_t number = (uint32_t)fd;
+    if (number >> LEAF_BITS >= LEAVES)
+        return NULL;
+    struct slot *leaf =
+        atomic_load_explicit(&slots_leaves[number >> LEAF_BITS], memory_order_acquire);
+    return leaf ? &leaf[number & (LEAF_SLOTS - 1)] : NULL;
+}
 
 /* The word of a slot, SLOT_FREE of NULL. */
-uint32_t slot_word(struct slot *slot);
+static inline uint32_t slot_word(struct slot *slot)
+{
+    return slot ? atomic_load_explicit(&slot->word, memory_order_acquire) : (uint32_t)SLOT_FREE;
+}
 
 /* The first descriptor >= fd whose slot is not FREE, -1 after the last. */
 int slots_next(int fd);
 
 /* From any state to FREE. Waits while the slot is claimed. Returns the word that it had. */
-uint32_t slot_vacate(struct slot *slot);
+uint32_t slot_vacate_patiently(struct slot *slot);
+
+/* The same without waiting: false when it is claimed, or changes meanwhile. */
+static inline bool slot_vacate_at_once(struct slot *slot, uint32_t *had)
+{
+    *had = atomic_load(&slot->word);
+    return slot_state(*had) == SLOT_FREE ||
+           (slot_state(*had) != SLOT_CLAIMED &&
+            atomic_compare_exchange_strong(&slot->word, had, SLOT_FREE));
+}
+
+static inline uint32_t slot_vacate(struct slot *slot)
+{
+    uint32_t had = SLOT_FREE;
+    return !slot || slot_vacate_at_once(slot, &had) ? had : slot_vacate_patiently(slot);
+}
+
+/*
+ * Calls under way, by number modulo CLASSES: a number that shares its class with a busy one waits
+ * for a quiet moment. Since when a class was seen busy at every look: in clock_cs(), 0 for quiet.
+ * Threads that close do not share a cache line. Of slots.c.
+ */
+enum { CLASSES = 64, RANGES = CLASSES };
+
+struct class
+{
+    _Alignas(64) _Atomic uint32_t departing;
+    _Atomic uint32_t busy_since_cs;
+    _Atomic uint32_t busy_seen_cs;
+};
+extern HIDDEN struct class slots_classes[CLASSES + 1];
+
+static inline struct class *slots_class(int fd)
+{
+    return &slots_classes[(unsigned)fd % CLASSES];
+}
+
+/* Not below 0: what was written off may come back. */
+static inline void class_departed(struct class *class)
+{
+    uint32_t count = atomic_load(&class->departing);
+    while (count > 0 && !atomic_compare_exchange_weak(&class->departing, &count, count - 1)) {
+    }
+}
 
 /*
  * Around the real call of a hook after which fd, or any number, may mean something else. depart
- * counts the call as under way and vacates the slot of fd; of ranges the caller vacates each.
- * Returns the word that the slot had.
+ * counts the call as under way and vacates the slot, which is that of fd; of ranges the caller
+ * vacates each. Returns the word that the slot had.
  */
-uint32_t slot_depart(int fd);
-void slot_departed(int fd);
+static inline void class_depart(struct class *class)
+{
+    atomic_fetch_add(&class->departing, 1);
+}
+
+static inline uint32_t slot_depart(int fd, struct slot *slot)
+{
+    class_depart(slots_class(fd));
+    return slot_vacate(slot);
+}
+
+static inline void slot_departed(int fd)
+{
+    class_departed(slots_class(fd));
+}
+
 void slots_depart(void);
 void slots_departed(void);
 

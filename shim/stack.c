@@ -11,7 +11,7 @@
 #include "modules.h"
 #include "raw.h"
 
-enum { PAGE = 4096, WORD = sizeof(uintptr_t), REPLAYS = 128 };
+enum { PAGE = 4096, WORD = sizeof(uintptr_t), REPLAYS = 128, STRIDE = 5 };
 
 static int frames_wanted;
 
@@ -19,23 +19,26 @@ static int frames_wanted;
 static uintptr_t first_stack_end;
 static uintptr_t first_thread;
 
-/* A word of a stack, and where it lay. */
+/* A word of a stack, and how far above the innermost frame it lay. */
 struct relic {
-    _Atomic uintptr_t at;
+    _Atomic uintptr_t offset;
     _Atomic uintptr_t word;
 };
 
-/* A stack that was unwound: the words that the walk went by, in its order. */
+/*
+ * A stack that was unwound: the words that the walk went by, in its order, the last of them again
+ * up to a whole number of strides. 16 frames have 15 words.
+ */
 struct replay {
-    _Atomic uint32_t turn; /* odd while it is written */
+    _Alignas(64) _Atomic uint32_t turn; /* odd while it is written */
     _Atomic uint32_t epoch;
     _Atomic uintptr_t pc;
     _Atomic uintptr_t sp;
     _Atomic uintptr_t fp;
-    _Atomic uint32_t count; /* of relics */
+    _Atomic uint32_t strides;
     _Atomic site_t site;
     _Atomic bool by_fp;
-    struct relic relics[2 * DEPOT_FRAMES];
+    struct relic relics[2 * DEPOT_FRAMES + STRIDE];
 };
 
 static struct replay replays[REPLAYS];
@@ -143,9 +146,9 @@ static bool step(struct cursor *cursor, const struct page *page, struct walk *wa
     return step_by_chain(cursor, page);
 }
 
-static void unwind(struct caller caller, struct walk *walk)
+static void unwind(const struct caller *caller, struct walk *walk)
 {
-    struct cursor cursor = {.pc = caller.pc, .sp = caller.sp, .fp = caller.fp};
+    struct cursor cursor = {.pc = caller->pc, .sp = caller->sp, .fp = caller->fp};
     const struct page page = {0};
     int fp_of = 0; /* the frame whose word fp is now */
     uintptr_t fp_at = 0;
@@ -196,20 +199,27 @@ static void give_back(struct room *room)
     atomic_store_explicit(&room->taken, false, memory_order_release);
 }
 
-static uint32_t load(_Atomic uint32_t *word)
+static uint32_t load(const _Atomic uint32_t *word)
 {
     return atomic_load_explicit(word, memory_order_relaxed);
 }
 
-static uintptr_t load_word(_Atomic uintptr_t *word)
+static uintptr_t load_word(const _Atomic uintptr_t *word)
 {
     return atomic_load_explicit(word, memory_order_relaxed);
 }
 
-static struct replay *replay_of(struct caller caller)
+static struct replay *replay_of(const struct caller *caller)
 {
-    const uintptr_t hash = (caller.pc ^ (caller.sp >> 4) * 31) * (uintptr_t)0x9e3779b97f4a7c15ULL;
-    return &replays[(hash >> (8 * WORD - 16)) % REPLAYS];
+    return &replays[(caller->pc ^ caller->sp >> 4) % REPLAYS];
+}
+
+/* Whether the word is there; nothing above last is read. */
+static inline __attribute__((no_sanitize("address", "thread"))) bool
+lies_there(const struct relic *relic, uintptr_t sp, uintptr_t last)
+{
+    const uintptr_t offset = load_word(&relic->offset);
+    return offset <= last && *(const uintptr_t *)(sp + offset) == load_word(&relic->word);
 }
 
 /*
@@ -219,25 +229,26 @@ static struct replay *replay_of(struct caller caller)
  * a stack of its own here, and end: nothing is read that is not above us on our own stack.
  */
 static __attribute__((no_sanitize("address", "thread"))) bool
-is_same(struct replay *replay, struct caller caller, uintptr_t end)
+is_same(struct replay *replay, const struct caller *caller, uintptr_t end)
 {
-    if (load_word(&replay->pc) != caller.pc || load_word(&replay->sp) != caller.sp ||
+    if (load_word(&replay->pc) != caller->pc || load_word(&replay->sp) != caller->sp ||
         (atomic_load_explicit(&replay->by_fp, memory_order_relaxed) &&
-         load_word(&replay->fp) != caller.fp) ||
+         load_word(&replay->fp) != caller->fp) ||
         load(&replay->epoch) != load(&epoch))
         return false;
-    const uintptr_t last = end - WORD - caller.sp;
-    const struct relic *const none = replay->relics + load(&replay->count);
-    for (struct relic *relic = replay->relics; relic < none; relic++) {
-        const uintptr_t at = load_word(&relic->at);
-        if (at - caller.sp > last || *(const uintptr_t *)at != load_word(&relic->word))
+    const uintptr_t last = end - WORD - caller->sp;
+    const struct relic *relic = replay->relics;
+    const struct relic *const none = relic + (size_t)STRIDE * load(&replay->strides);
+    for (; relic < none; relic += STRIDE)
+        if (!lies_there(&relic[0], caller->sp, last) || !lies_there(&relic[1], caller->sp, last) ||
+            !lies_there(&relic[2], caller->sp, last) || !lies_there(&relic[3], caller->sp, last) ||
+            !lies_there(&relic[4], caller->sp, last))
             return false;
-    }
     return true;
 }
 
 /* 0 when it is not there. turn is read first and last: in between nobody wrote. */
-static site_t replayed(struct replay *replay, struct caller caller, uintptr_t end)
+static site_t replayed(struct replay *replay, const struct caller *caller, uintptr_t end)
 {
     const uint32_t turn = atomic_load_explicit(&replay->turn, memory_order_acquire);
     if ((turn & 1) || !is_same(replay, caller, end))
@@ -247,14 +258,14 @@ static site_t replayed(struct replay *replay, struct caller caller, uintptr_t en
     return load(&replay->turn) == turn ? site : 0;
 }
 
-static void put(struct relic *relic, uintptr_t at, uintptr_t word)
+static void put(struct relic *relic, uintptr_t offset, uintptr_t word)
 {
-    atomic_store_explicit(&relic->at, at, memory_order_relaxed);
+    atomic_store_explicit(&relic->offset, offset, memory_order_relaxed);
     atomic_store_explicit(&relic->word, word, memory_order_relaxed);
 }
 
 /* Whoever comes while it is written, a signal handler of this thread or another, does without. */
-static void remember(struct replay *replay, struct caller caller, const struct walk *walk,
+static void remember(struct replay *replay, const struct caller *caller, const struct walk *walk,
                      uint32_t since, site_t site)
 {
     uint32_t turn = load(&replay->turn);
@@ -263,19 +274,22 @@ static void remember(struct replay *replay, struct caller caller, const struct w
                                                  memory_order_acquire, memory_order_relaxed))
         return;
     atomic_thread_fence(memory_order_release);
-    atomic_store_explicit(&replay->pc, caller.pc, memory_order_relaxed);
-    atomic_store_explicit(&replay->sp, caller.sp, memory_order_relaxed);
-    atomic_store_explicit(&replay->fp, caller.fp, memory_order_relaxed);
+    atomic_store_explicit(&replay->pc, caller->pc, memory_order_relaxed);
+    atomic_store_explicit(&replay->sp, caller->sp, memory_order_relaxed);
+    atomic_store_explicit(&replay->fp, caller->fp, memory_order_relaxed);
     atomic_store_explicit(&replay->by_fp, walk->by_fp, memory_order_relaxed);
     atomic_store_explicit(&replay->epoch, since, memory_order_relaxed);
     atomic_store_explicit(&replay->site, site, memory_order_relaxed);
     uint32_t count = 0;
     for (int i = 1; i < walk->count; i++) {
-        put(&replay->relics[count++], walk->at[i], walk->word[i]);
+        put(&replay->relics[count++], walk->at[i] - caller->sp, walk->word[i]);
         if (walk->fp_at[i])
-            put(&replay->relics[count++], walk->fp_at[i], walk->fp[i]);
+            put(&replay->relics[count++], walk->fp_at[i] - caller->sp, walk->fp[i]);
     }
-    atomic_store_explicit(&replay->count, count, memory_order_relaxed);
+    for (; count % STRIDE != 0; count++)
+        put(&replay->relics[count], load_word(&replay->relics[count - 1].offset),
+            load_word(&replay->relics[count - 1].word));
+    atomic_store_explicit(&replay->strides, count / STRIDE, memory_order_relaxed);
     atomic_store_explicit(&replay->turn, turn + 2, memory_order_release);
 }
 
@@ -308,21 +322,29 @@ void stack_adopt(void)
     }
 }
 
-site_t stack_site(struct caller caller)
+/* Apart, so that who finds the stack known pays for no more. */
+static __attribute__((noinline)) site_t unwound(const struct caller *caller, uintptr_t end,
+                                                struct replay *replay)
 {
-    if (frames_wanted == 0)
-        return 0;
     const uint32_t since = atomic_load_explicit(&epoch, memory_order_acquire);
-    const uintptr_t end = own_end(caller.sp);
-    struct replay *replay = replay_of(caller);
-    site_t site = end ? replayed(replay, caller, end) : 0;
-    struct room *room = site || (!end && !has_room(caller.sp)) ? NULL : take_room();
+    struct room *room = !end && !has_room(caller->sp) ? NULL : take_room();
     if (!room)
-        return site;
+        return 0;
     unwind(caller, &room->walk);
-    site = depot_put(room->walk.call, room->walk.count, &room->depot);
-    if (site && end && room->walk.by_rules && lies_within(&room->walk, caller.sp, end))
+    const site_t site = depot_put(room->walk.call, room->walk.count, &room->depot);
+    if (site && end && room->walk.by_rules && lies_within(&room->walk, caller->sp, end))
         remember(replay, caller, &room->walk, since, site);
     give_back(room);
     return site;
+}
+
+site_t stack_site(const struct caller *caller)
+{
+    if (frames_wanted == 0)
+        return 0;
+    const uintptr_t end = own_end(caller->sp);
+    struct replay *replay = replay_of(caller);
+    __asm__("" : "+r"(replay)); /* or gcc adds up the address anew for each field */
+    const site_t site = end ? replayed(replay, caller, end) : 0;
+    return site ? site : unwound(caller, end, replay);
 }

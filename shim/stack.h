@@ -15,7 +15,7 @@ void stack_init(int frames);
  * The site of caller's stack; 0 when none is kept or there is no room. Fewer frames where the
  * rules end. Any thread, any signal handler; keeps errno. Not in a vfork child.
  */
-site_t stack_site(struct caller caller);
+site_t stack_site(const struct caller *caller);
 
 /* A library was unloaded: another may come to lie where it was. Any thread, any signal handler. */
 void stack_forget(void);

@@ -11,6 +11,7 @@
 #include "freeze.h"
 #include "kernel.h"
 #include "look.h"
+#include "pace.h"
 #include "probe.h"
 #include "queue_look.h"
 #include "raw.h"
@@ -37,6 +38,7 @@ struct batch {
 /* Of this sweep. */
 static const struct options *rules;
 static bool (*is_leaving)(void);
+static uint64_t now_ms; /* as it was before the last that took time */
 
 /* Whether another descriptor of the same socket is open, with this flag: one socket is one leak. */
 static bool has_copy(int fd, uint64_t cookie, uint32_t flag)
@@ -137,7 +139,7 @@ static uint32_t again_ms(const struct ruling *ruling)
     return rules->grace_ms > RETRY_MS ? rules->grace_ms : RETRY_MS;
 }
 
-static void attend(int fd, struct slot *slot)
+static void look_closer(int fd, struct slot *slot)
 {
     if (!slot_claim(slot))
         return;
@@ -158,6 +160,23 @@ static void attend(int fd, struct slot *slot)
         slot_release(slot, SLOT_MADE, 0); /* a connect that failed: it may be tried again */
     else
         slot_release(slot, SLOT_LIVE, 0);
+}
+
+static void attend(int fd, struct slot *slot)
+{
+    pace_news_begin();
+    look_closer(fd, slot);
+    pace_news_end();
+    now_ms = clock_ms();
+}
+
+/* What was told is no news, and need not be looked at on time. */
+static void attend_due(int fd, struct slot *slot)
+{
+    if (!(slot_word(slot) & SLOT_TOLD))
+        attend(fd, slot);
+    else if (pace_allows_again(fd))
+        look_closer(fd, slot);
 }
 
 /* poll(2) refuses more descriptors than RLIMIT_NOFILE, which may have been lowered since. */
@@ -188,10 +207,11 @@ static void poll_batch(struct batch *batch)
     batch->count = 0;
 }
 
-/* Milliseconds from now to due, at least 1; 0 when it is due. */
-static uint32_t until(uint32_t due_cs, uint64_t now)
+/* Milliseconds until it is due, 0 when it is. */
+static uint32_t due_ms(struct slot *slot)
 {
-    const int32_t left_cs = (int32_t)(due_cs - clock_cs(now));
+    const uint32_t due_cs = atomic_load_explicit(&slot->due_cs, memory_order_relaxed);
+    const int32_t left_cs = (int32_t)(due_cs - clock_cs(now_ms));
     return left_cs > 0 ? (uint32_t)left_cs * 10 : 0;
 }
 
@@ -201,22 +221,47 @@ static void shorten(uint32_t *pause_ms, uint32_t ms)
         *pause_ms = ms;
 }
 
-/* As for a socket whose peer is gone: nothing stays claimed while a report is written. */
+/*
+ * Of a listener, and of a socket whose peer is gone: how long it can wait. Nothing stays claimed
+ * while a report is written.
+ */
 static uint32_t attend_listener(int fd, struct slot *slot, struct batch *batch)
 {
-    if (until(atomic_load_explicit(&slot->due_cs, memory_order_relaxed), clock_ms()) == 0) {
+    if (due_ms(slot) == 0) {
         poll_batch(batch);
         queue_look(fd, slot, rules);
+        now_ms = clock_ms();
     }
-    const uint32_t due_cs = atomic_load_explicit(&slot->due_cs, memory_order_relaxed);
-    const uint32_t left_ms = until(due_cs, clock_ms());
+    const uint32_t left_ms = due_ms(slot);
     return left_ms ? left_ms : 1;
+}
+
+static uint32_t attend_gone(int fd, struct slot *slot, struct batch *batch)
+{
+    if (due_ms(slot) == 0) {
+        poll_batch(batch);
+        attend_due(fd, slot);
+    }
+    const uint32_t left_ms = due_ms(slot);
+    return left_ms ? left_ms : 1;
+}
+
+static void add_to_batch(int fd, struct slot *slot, struct batch *batch)
+{
+    if (slot_claim(slot)) {
+        look_stamp(slot);
+        batch->polled[batch->count++] = (struct pollfd){.fd = fd, .events = POLLRDHUP};
+    }
+    if (batch->count == BATCH)
+        poll_batch(batch);
 }
 
 uint32_t sweep(const struct options *options, bool (*leaving)(void))
 {
     rules = options;
     is_leaving = leaving;
+    now_ms = clock_ms();
+    pace_begin();
     struct batch batch = {.count = 0};
     uint32_t pause_ms = scan_if_due();
     for (int fd = slots_next(0); fd >= 0 && !is_leaving(); fd = slots_next(fd + 1)) {
@@ -228,25 +273,15 @@ uint32_t sweep(const struct options *options, bool (*leaving)(void))
             shorten(&pause_ms, attend_listener(fd, slot, &batch));
         if (slot_state(word) != SLOT_LIVE)
             continue;
-        if (!(word & SLOT_GONE)) {
+        if (word & SLOT_GONE) {
+            shorten(&pause_ms, attend_gone(fd, slot, &batch));
+        } else {
             shorten(&pause_ms, SWEEP_MS);
-            if (slot_claim(slot)) {
-                look_stamp(slot);
-                batch.polled[batch.count++] = (struct pollfd){.fd = fd, .events = POLLRDHUP};
-            }
-            if (batch.count == BATCH)
-                poll_batch(&batch);
-            continue;
+            add_to_batch(fd, slot, &batch);
         }
-        uint32_t due_cs = atomic_load_explicit(&slot->due_cs, memory_order_relaxed);
-        if (until(due_cs, clock_ms()) == 0) {
-            poll_batch(&batch); /* nothing stays claimed while a report is written */
-            attend(fd, slot);
-            due_cs = atomic_load_explicit(&slot->due_cs, memory_order_relaxed);
-        }
-        const uint32_t left_ms = until(due_cs, clock_ms());
-        shorten(&pause_ms, left_ms ? left_ms : 1);
     }
     poll_batch(&batch);
-    return pause_ms;
+    const uint32_t paced_ms = pace_end(pause_ms);
+    report_pace(paced_ms > pause_ms && paced_ms > SWEEP_MS ? paced_ms : 0);
+    return paced_ms;
 }

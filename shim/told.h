@@ -43,6 +43,7 @@ struct totals {
     uint32_t grace_ms;  /* that would have been right for sites that are mostly closed late; or 0 */
     uint32_t lost;      /* records that could not be written, or did not fit */
     uint32_t stackless; /* stacks that found no room */
+    uint32_t sweep_ms;  /* there are so many sockets that they are looked at only so often; or 0 */
 };
 
 struct told {

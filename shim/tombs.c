@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "kernel.h"
 #include "raw.h"
+#include "record.h"
 #include "signals.h"
 
 /* Of a slot that is BURIED these two fields have another meaning (slots.h). */
@@ -20,14 +21,14 @@ static _Atomic uint32_t *tombstone(struct slot *slot)
 }
 
 /* How many were ever noted, and how many when a count found none, nor one that was being made. */
-static _Atomic uint32_t noted;
-static _Atomic uint32_t noted_at_none;
+_Atomic uint32_t tombs_noted;
+_Atomic uint32_t tombs_noted_at_none;
 
 void tombs_note(int fd, struct slot *slot)
 {
     atomic_store_explicit(buried_cs(slot), clock_cs(clock_ms()), memory_order_relaxed);
     atomic_store_explicit(tombstone(slot), (uint32_t)kernel_cookie(fd), memory_order_relaxed);
-    atomic_fetch_add(&noted, 1);
+    atomic_fetch_add(&tombs_noted, 1);
 }
 
 static bool is_still(int fd, struct slot *slot)
@@ -63,7 +64,7 @@ static bool is_own(uint32_t word)
 struct census tombs_count(void)
 {
     struct census census = {0};
-    const uint32_t before = atomic_load(&noted);
+    const uint32_t before = atomic_load(&tombs_noted);
     bool any = false;
     for (int fd = slots_next(0); fd >= 0; fd = slots_next(fd + 1)) {
         const uint32_t word = slot_word(slot_of(fd));
@@ -73,13 +74,8 @@ struct census tombs_count(void)
         census.leaked += told && slot_state(word) != SLOT_BURIED;
     }
     if (!any)
-        atomic_store(&noted_at_none, before);
+        atomic_store(&tombs_noted_at_none, before);
     return census;
-}
-
-bool tombs_may_be(void)
-{
-    return atomic_load(&noted) != atomic_load(&noted_at_none);
 }
 
 enum { AT_ONCE = 64 };
@@ -112,9 +108,10 @@ static int find_oldest(struct grave graves[AT_ONCE], int most)
     int count = 0;
     for (int fd = slots_next(0); fd >= 0; fd = slots_next(fd + 1)) {
         struct slot *slot = slot_of(fd);
+        if (!is_own(slot_word(slot)))
+            continue;
         const uint32_t since_cs = atomic_load_explicit(buried_cs(slot), memory_order_relaxed);
-        if (is_own(slot_word(slot)))
-            count = insert(graves, count, room, (struct grave){fd, now_cs - since_cs});
+        count = insert(graves, count, room, (struct grave){fd, now_cs - since_cs});
     }
     return count;
 }

@@ -8,10 +8,13 @@
 #ifndef CLOSEWAIT_TOMBS_H
 #define CLOSEWAIT_TOMBS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
-#include "record.h"
+#include "hidden.h"
 #include "slots.h"
+
+struct fds; /* record.h */
 
 /* fd has a tombstone now. For who has put it there and still holds the claim of its slot. */
 void tombs_note(int fd, struct slot *slot);
@@ -34,8 +37,15 @@ struct census {
 };
 struct census tombs_count(void);
 
+/* Of tombs.c. */
+extern HIDDEN _Atomic uint32_t tombs_noted;
+extern HIDDEN _Atomic uint32_t tombs_noted_at_none;
+
 /* False when there is no tombstone for certain: what the watcher asks before it counts. */
-bool tombs_may_be(void);
+static inline bool tombs_may_be(void)
+{
+    return atomic_load(&tombs_noted) != atomic_load(&tombs_noted_at_none);
+}
 
 /*
  * Closes tombstones, at most so many, those that were buried first before others. Notes the first

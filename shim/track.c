@@ -27,18 +27,20 @@
 static _Atomic bool tracking;
 static uint32_t grace_ms; /* as tracking says: set before */
 
-_Atomic bool track_last;
+size_t track_heeds;
 
 void track_start(bool last, uint32_t option_grace_ms)
 {
     grace_ms = option_grace_ms;
-    atomic_store_explicit(&track_last, last, memory_order_relaxed);
+    track_heeds = last ? SIZE_MAX : 0;
     atomic_store_explicit(&tracking, true, memory_order_release);
+    owner_open();
 }
 
-static bool on(void)
+static inline bool on(void)
 {
-    return atomic_load_explicit(&tracking, memory_order_acquire) && owner_here();
+    return owner_is_quick() ||
+           (atomic_load_explicit(&tracking, memory_order_acquire) && owner_here());
 }
 
 static uint32_t now_cs(void)
@@ -56,25 +58,12 @@ static enum slot_state state_of(int fd)
     return slot_state(slot_word(slot_of(fd)));
 }
 
-/* What is known of fd, before its slot is vacated. */
-static struct departure from(int fd)
+/* What the slot knew: nobody writes there before the kernel gives the number out again. */
+static void note_departure(struct departure *left, struct slot *slot)
 {
-    struct slot *slot = slot_of(fd);
-    if (!slot)
-        return (struct departure){.fd = fd};
-    return (struct departure){
-        .fd = fd,
-        .cookie = atomic_load_explicit(&slot->cookie, memory_order_relaxed),
-        .gone_cs = atomic_load_explicit(&slot->gone_cs, memory_order_relaxed),
-        .opened_at = load_site(&slot->opened_at),
-    };
-}
-
-/* Another process may go on with the socket: its settings are to be the program's. */
-static void yield(int fd)
-{
-    if (slot_word(slot_of(fd)) & SLOT_KEPT)
-        probe_yield(fd);
+    left->cookie = atomic_load_explicit(&slot->cookie, memory_order_relaxed);
+    left->gone_cs = atomic_load_explicit(&slot->gone_cs, memory_order_relaxed);
+    left->opened_at = load_site(&slot->opened_at);
 }
 
 void track_option(int fd, int level, int name)
@@ -85,26 +74,47 @@ void track_option(int fd, int level, int name)
     reuse_yield(fd, level, name);
 }
 
-struct departure track_leave(int fd)
+__attribute__((noinline)) void track_leave(int fd, struct departure *left)
 {
-    if (!on())
-        return (struct departure){.fd = -1};
-    struct departure left = from(fd);
-    yield(fd);
-    left.word = slot_depart(fd);
-    left.counted = true;
-    return left;
+    *left = (struct departure){.fd = fd, .counted = on()};
+    if (!left->counted)
+        return;
+    struct slot *slot = slot_of(fd);
+    /* Another process may go on with the socket: its settings are to be the program's. */
+    if (slot_word(slot) & SLOT_KEPT)
+        probe_yield(fd);
+    left->word = slot_depart(fd, slot);
+    if (slot)
+        note_departure(left, slot);
 }
 
-/*
- * connect to AF_UNSPEC makes a leaked socket a new one, with the same cookie. What it is to cannot
- * be read before the call: the address may be a bad one.
- */
-struct departure track_reconnect(int fd)
+/* Between two looks it was claimed, or told. */
+static __attribute__((noinline)) bool leave_late(int fd, struct slot *slot, uint32_t word,
+                                                 struct departure *left)
 {
-    const enum slot_state state = state_of(fd);
-    return state == SLOT_LIVE || state == SLOT_CLAIMED ? track_leave(fd)
-                                                       : (struct departure){.fd = -1};
+    const uint32_t now = slot_vacate(slot);
+    *left = (struct departure){
+        .fd = fd, .word = slot_state(now) == SLOT_FREE ? word : now, .counted = true};
+    note_departure(left, slot);
+    return false;
+}
+
+static __attribute__((noinline)) bool leave(int fd, struct departure *left)
+{
+    track_leave(fd, left);
+    return false;
+}
+
+bool track_close(int fd, struct departure *left)
+{
+    struct slot *slot = slot_of(fd);
+    uint32_t word = slot_word(slot);
+    if (!slot || (word & SLOT_KEPT) || !owner_is_quick())
+        return leave(fd, left);
+    class_depart(slots_class(fd));
+    if (slot_vacate_at_once(slot, &word) && !slot_is_late(word))
+        return true;
+    return leave_late(fd, slot, word, left);
 }
 
 bool is_dissolved(const struct sockaddr *addr, int ret)
@@ -112,9 +122,11 @@ bool is_dissolved(const struct sockaddr *addr, int ret)
     return ret == 0 && addr->sa_family == AF_UNSPEC;
 }
 
-struct departure track_replace(int from, int fd)
+void track_replace(int from, int fd, struct departure *left)
 {
-    return from == fd ? (struct departure){.fd = -1} : track_leave(fd);
+    left->counted = false;
+    if (from != fd)
+        track_leave(fd, left);
 }
 
 /*
@@ -123,71 +135,62 @@ struct departure track_replace(int from, int fd)
  * the same number: a slot that remembers how long its peer is gone, and not of which socket, would
  * be that third's death. What is not known for sure begins anew.
  */
-static void stay(struct departure left)
+static void stay(const struct departure *left)
 {
     const uint64_t mask = signals_block();
-    struct slot *slot = slot_state(left.word) == SLOT_FREE ? NULL : slot_guard(left.fd);
+    struct slot *slot = slot_state(left->word) == SLOT_FREE ? NULL : slot_guard(left->fd);
     if (slot) {
-        const bool known = left.cookie != 0 && (uint32_t)kernel_cookie(left.fd) == left.cookie;
+        const bool known = left->cookie != 0 && (uint32_t)kernel_cookie(left->fd) == left->cookie;
         const uint32_t keep = known ? ~(uint32_t)(SLOT_STATE | SLOT_AWAITED)
                                     : SLOT_HOW | SLOT_COPIED | SLOT_LISTENS | SLOT_LASTING;
-        atomic_store_explicit(&slot->cookie, known ? left.cookie : 0, memory_order_relaxed);
-        slot_release(slot, slot_state(left.word), left.word & keep);
+        atomic_store_explicit(&slot->cookie, known ? left->cookie : 0, memory_order_relaxed);
+        slot_release(slot, slot_state(left->word), left->word & keep);
     }
     signals_restore(mask);
 }
 
-/* What was told, or reaped, is closed by the program after all: the report was too early. */
-static bool is_late(uint32_t word)
-{
-    const bool reported = slot_state(word) == SLOT_BURIED || (word & SLOT_TOLD);
-    return reported && !(word & SLOT_QUIET);
-}
-
 /* While another descriptor of the socket is open, nothing is closed. */
-static bool has_copy(struct departure left)
+static bool has_copy(const struct departure *left)
 {
     for (int fd = slots_next(0); fd >= 0; fd = slots_next(fd + 1)) {
         struct slot *slot = slot_of(fd);
-        if (fd != left.fd && (slot_word(slot) & SLOT_COPIED) &&
-            (uint32_t)kernel_cookie(fd) == left.cookie)
+        if (fd != left->fd && (slot_word(slot) & SLOT_COPIED) &&
+            (uint32_t)kernel_cookie(fd) == left->cookie)
             return true;
     }
     return false;
 }
 
-static void post_late_close(struct departure left)
+static void post_late_close(const struct departure *left)
 {
-    if ((left.word & SLOT_COPIED) && has_copy(left))
+    if ((left->word & SLOT_COPIED) && has_copy(left))
         return;
-    const bool reaped = slot_state(left.word) == SLOT_BURIED;
-    const uint32_t gone_ms = clock_age_ms(left.gone_cs, clock_ms());
-    const bool wanted = left.word & SLOT_WANTED;
+    const bool reaped = slot_state(left->word) == SLOT_BURIED;
+    const uint32_t gone_ms = clock_age_ms(left->gone_cs, clock_ms());
+    const bool wanted = left->word & SLOT_WANTED;
     if (wanted && !reaped && gone_ms < grace_ms) {
-        sites_closed(left.opened_at); /* as is right: told only because its port was wanted */
+        sites_closed(left->opened_at); /* as is right: told only because its port was wanted */
         return;
     }
-    sites_late(left.opened_at, reaped, gone_ms);
+    sites_late(left->opened_at, reaped, gone_ms);
     record_offer(&(struct record){
         .type = RECORD_LATE_CLOSE,
         .why = reaped && wanted ? WHY_PORT : WHY_GRACE,
         .reaped = reaped,
-        .leak = {.fd = left.fd,
-                 .cookie = left.cookie,
-                 .how = slot_how(left.word),
+        .leak = {.fd = left->fd,
+                 .cookie = left->cookie,
+                 .how = slot_how(left->word),
                  .gone_ms = gone_ms,
-                 .opened_at = left.opened_at},
+                 .opened_at = left->opened_at},
     });
 }
 
-bool track_left(struct departure left, bool gone)
+bool track_departed(const struct departure *left, bool gone)
 {
-    if (!left.counted)
-        return false;
     if (!gone)
         stay(left);
-    slot_departed(left.fd);
-    if (!gone || !is_late(left.word))
+    slot_departed(left->fd);
+    if (!gone || !slot_is_late(left->word))
         return false;
     post_late_close(left);
     return true;
@@ -200,11 +203,14 @@ bool track_leave_range(unsigned int first, unsigned int last, unsigned int flags
     slots_depart();
     for (int fd = slots_next((int)first); fd >= 0 && (unsigned int)fd <= last;
          fd = slots_next(fd + 1)) {
-        struct departure left = from(fd);
-        yield(fd);
-        left.word = slot_vacate(slot_of(fd));
-        if (is_late(left.word))
-            post_late_close(left);
+        struct departure left = {.fd = fd};
+        struct slot *slot = slot_of(fd);
+        if (slot_word(slot) & SLOT_KEPT)
+            probe_yield(fd);
+        left.word = slot_vacate(slot);
+        note_departure(&left, slot);
+        if (slot_is_late(left.word))
+            post_late_close(&left);
     }
     return true;
 }
@@ -218,14 +224,16 @@ bool track_left_range(bool told)
 }
 
 /* Before the constructor, and in a program without one of ours, nothing is tracked: no fileno. */
-struct departure track_leave_stream(FILE *stream)
+void track_leave_stream(FILE *stream, struct departure *left)
 {
+    left->counted = false;
     if (!stream || !atomic_load_explicit(&tracking, memory_order_acquire))
-        return (struct departure){.fd = -1};
+        return;
     const int kept = errno;
     const int fd = fileno(stream);
     errno = kept;
-    return fd < 0 ? (struct departure){.fd = -1} : track_leave(fd);
+    if (fd >= 0)
+        track_leave(fd, left);
 }
 
 /* The kernel has just given out the number: what its slot says is of a close that nobody saw. */
@@ -255,7 +263,7 @@ static bool is_tcp(int fd)
     return state_of(fd) != SLOT_FREE || kernel_is_tcp(fd);
 }
 
-bool track_listen(int fd, int ret, struct caller caller)
+bool track_listen(int fd, int ret, const struct caller *caller)
 {
     if (ret != 0 || !on() || !is_tcp(fd))
         return false;
@@ -264,17 +272,29 @@ bool track_listen(int fd, int ret, struct caller caller)
     return slot_listen(slot_of(fd), stack_site(caller), now_cs());
 }
 
-bool track_connect(int fd, const struct sockaddr *addr, int ret, struct caller caller)
+static bool go_live(struct slot *slot, const struct caller *caller)
 {
-    struct slot *slot = slot_of(fd);
+    return slot_state(slot_word(slot)) == SLOT_MADE && slot_connect(slot, stack_site(caller));
+}
+
+/* Whatever is not a connection at the first attempt. */
+static __attribute__((noinline)) bool connect_otherwise(int fd, const struct sockaddr *addr,
+                                                        int ret, const struct caller *caller)
+{
     if ((ret != 0 && errno != EINPROGRESS && errno != EINTR) || !on())
         return false;
-    if (is_dissolved(addr, ret)) {
-        if (is_tcp(fd))
-            slot_publish(fd, SLOT_MADE, HOW_CONNECT, 0);
-        return false;
-    }
-    return slot_state(slot_word(slot)) == SLOT_MADE && slot_connect(slot, stack_site(caller));
+    if (!is_dissolved(addr, ret))
+        return go_live(slot_of(fd), caller);
+    if (is_tcp(fd))
+        slot_publish(fd, SLOT_MADE, HOW_CONNECT, 0);
+    return false;
+}
+
+bool track_connect(int fd, const struct sockaddr *addr, int ret, const struct caller *caller)
+{
+    if (ret != 0 || is_dissolved(addr, ret) || !owner_is_quick())
+        return connect_otherwise(fd, addr, ret, caller);
+    return go_live(slot_of(fd), caller);
 }
 
 /* Somebody accepts: whatever waits in its queue does so anew. */
@@ -291,7 +311,7 @@ static void note_accept(int listener)
         slot_listen(slot, 0, now_cs());
 }
 
-bool track_accept(int listener, int fd, struct caller caller)
+bool track_accept(int listener, int fd, const struct caller *caller)
 {
     if (fd < 0 || !on())
         return false;
@@ -406,13 +426,13 @@ static bool find_rights(const struct cmsghdr *control, size_t len, site_t receiv
     return found;
 }
 
-bool track_received(const struct msghdr *msg, ssize_t ret, struct caller caller)
+bool track_received(const struct msghdr *msg, ssize_t ret, const struct caller *caller)
 {
     return ret >= 0 && msg->msg_controllen > 0 && msg->msg_control && on() &&
            find_rights(msg->msg_control, msg->msg_controllen, stack_site(caller));
 }
 
-bool track_received_each(const struct mmsghdr *msgs, int count, struct caller caller)
+bool track_received_each(const struct mmsghdr *msgs, int count, const struct caller *caller)
 {
     bool found = false;
     for (int i = 0; i < count; i++)
@@ -420,7 +440,7 @@ bool track_received_each(const struct mmsghdr *msgs, int count, struct caller ca
     return found;
 }
 
-bool track_eof(int fd, int flags, struct caller caller)
+bool track_eof(int fd, int flags, const struct caller *caller)
 {
     if (flags & MSG_ERRQUEUE) /* not of the stream */
         return false;
@@ -435,7 +455,7 @@ bool track_eof(int fd, int flags, struct caller caller)
     return true;
 }
 
-void track_used(int fd, struct caller caller)
+void track_used(int fd, const struct caller *caller)
 {
     struct slot *slot = slot_of(fd);
     const enum slot_state state = slot_state(slot_word(slot));
@@ -456,7 +476,13 @@ bool msg_has_room(const struct msghdr *msg)
     return iov_has_room(msg->msg_iov, (int)msg->msg_iovlen);
 }
 
-bool track_eof_each(int fd, const struct mmsghdr *msgs, int count, int flags, struct caller caller)
+bool msg_brings_control(const struct msghdr *msg)
+{
+    return msg->msg_controllen > 0;
+}
+
+bool track_eof_each(int fd, const struct mmsghdr *msgs, int count, int flags,
+                    const struct caller *caller)
 {
     bool news = false;
     for (int i = 0; i < count; i++)

@@ -11,10 +11,13 @@
 #define CLOSEWAIT_TRACK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "caller.h"
 #include "calls_types.h"
+#include "hidden.h"
+#include "slots.h"
 
 /*
  * From here on hooks are heard, and reads and writes if last. grace_ms is the option's: a close
@@ -23,33 +26,37 @@
 void track_start(bool last, uint32_t grace_ms);
 
 void track_socket(int fd, int domain, int type, int protocol);
-bool track_listen(int fd, int ret, struct caller caller);
-bool track_connect(int fd, const struct sockaddr *addr, int ret, struct caller caller);
-bool track_accept(int listener, int fd, struct caller caller);
+bool track_listen(int fd, int ret, const struct caller *caller);
+bool track_connect(int fd, const struct sockaddr *addr, int ret, const struct caller *caller);
+bool track_accept(int listener, int fd, const struct caller *caller);
 bool track_copy(int from, int fd);
 
 /* Descriptors 0 to 63 and on, as long as there are any: what came over exec. */
 bool track_inherited(void);
 
 /* The descriptors that came with a message of recvmsg (SCM_RIGHTS, unix(7)). */
-bool track_received(const struct msghdr *msg, ssize_t ret, struct caller caller);
-bool track_received_each(const struct mmsghdr *msgs, int count, struct caller caller);
+bool track_received(const struct msghdr *msg, ssize_t ret, const struct caller *caller);
+bool track_received_each(const struct mmsghdr *msgs, int count, const struct caller *caller);
 
 /*
  * A read with these flags, into a buffer with room, returned 0. A hint: the kernel is the judge.
  * True when it was news: a forked child that reads on must be watched, too.
  */
-bool track_eof(int fd, int flags, struct caller caller);
+bool track_eof(int fd, int flags, const struct caller *caller);
 bool iov_has_room(const struct iovec *iov, int n);
 bool msg_has_room(const struct msghdr *msg);
-bool track_eof_each(int fd, const struct mmsghdr *msgs, int count, int flags, struct caller caller);
+bool msg_brings_control(const struct msghdr *msg);
+bool track_eof_each(int fd, const struct mmsghdr *msgs, int count, int flags,
+                    const struct caller *caller);
 
 /*
- * The option last: with each read or write of a connection, who called. track_last is asked for
- * before, where nothing is to be paid without it.
+ * The option last: with each read or write of a connection, who called. Without it nothing is to
+ * be heard of a read that returned more than 0, and of a write: track_heeds is the most, as a
+ * size_t, that a read may return and be told to track_eof or track_used: 0, or SIZE_MAX with it. It
+ * is plain, as the table real is: the constructor alone writes it, and either value is right.
  */
-extern _Atomic bool track_last;
-void track_used(int fd, struct caller caller);
+extern HIDDEN size_t track_heeds;
+void track_used(int fd, const struct caller *caller);
 
 /* Before the program asks for an option of a socket, or sets it: it meets its own settings. */
 void track_option(int fd, int level, int name);
@@ -61,18 +68,44 @@ void track_option(int fd, int level, int name);
  */
 struct departure {
     int fd;
-    uint32_t word;   /* what the slot said */
-    uint32_t cookie; /* and which socket it was, 0 when that was not known */
-    uint32_t gone_cs;
+    uint32_t word; /* what the slot said */
+    uint32_t
+        cookie; /* and which socket it was, 0 when that was not known; of track_close this and */
+    uint32_t gone_cs; /* what follows it say nothing but where a report is closed */
     uint16_t opened_at;
-    bool counted;
+    bool counted; /* the call counts as under way; but for word, the rest says nothing if not */
 };
 
-struct departure track_leave(int fd);
-struct departure track_leave_stream(FILE *stream);
-struct departure track_reconnect(int fd);         /* of connect: nothing unless it is connected */
-struct departure track_replace(int from, int fd); /* of dup2: nothing when both are one */
-bool track_left(struct departure left, bool gone);
+void track_leave(int fd, struct departure *left);
+void track_leave_stream(FILE *stream, struct departure *left);
+/*
+ * For close, after which it is gone: true when there is nothing to tell, and left is not written:
+ * then slot_departed is to follow. False: track_left.
+ */
+bool track_close(int fd, struct departure *left);
+void track_replace(int from, int fd, struct departure *left); /* of dup2: nothing if they are one */
+bool track_departed(const struct departure *left, bool gone);
+
+static inline bool track_left(const struct departure *left, bool gone)
+{
+    if (!left->counted)
+        return false;
+    if (!gone || slot_is_late(left->word))
+        return track_departed(left, gone);
+    slot_departed(left->fd);
+    return false;
+}
+
+/*
+ * For connect: whether the socket is a connection's already, which departs then. A connect to
+ * AF_UNSPEC makes a leaked socket a new one, with the same cookie; what it is to cannot be read
+ * before the call, since the address may be a bad one.
+ */
+static inline bool track_is_connection(int fd)
+{
+    const enum slot_state state = slot_state(slot_word(slot_of(fd)));
+    return state == SLOT_LIVE || state == SLOT_CLAIMED;
+}
 
 /* Whether a connect was to AF_UNSPEC: the socket is none of a connection any more. */
 bool is_dissolved(const struct sockaddr *addr, int ret);

@@ -22,7 +22,13 @@
 #include "telling.h"
 #include "thread.h"
 
-enum { FINISH_MS = 1000, LEAVE_MS = 2000, LAST_STEPS_MS = 100, ANSWER_MS = 1000 };
+enum {
+    FINISH_MS = 1000,
+    LEAVE_MS = 2000,
+    LAST_STEPS_MS = 100,
+    ANSWER_MS = 1000,
+    LINGER_SWEEPS = 5
+};
 
 static const struct options *rules;
 
@@ -50,12 +56,12 @@ static _Atomic bool asked;
 static _Atomic uint32_t bell;
 
 /*
- * Set while the watcher sleeps for longer than SWEEP_MS. It sets it, and looks at the records and
- * the tracked sockets once more before it sleeps; a hook publishes its own, and then reads it. The
- * fence between the watcher's two and the seq_cst of the hook's two give them one order: either the
- * watcher sees the slot or the hook sees that it dozes.
+ * Set while the watcher sleeps for longer than SWEEP_MS, or there is none. It sets it, and looks at
+ * the records and the tracked sockets once more before it sleeps; a hook publishes its own, and
+ * then reads it. The fence between the watcher's two and the seq_cst of the hook's two give them
+ * one order: either the watcher sees the slot or the hook sees that it dozes.
  */
-static _Atomic bool dozing;
+_Atomic bool watch_dozing = true;
 
 /* The exit's handshake: asked for, and done. */
 static _Atomic uint32_t finishing;
@@ -94,16 +100,28 @@ static void finish(void)
     wake(&finished);
 }
 
-/* Returns how long to sleep, 0 for until the bell rings. */
+/* Sweeps in a row that found nothing to be looked at soon, since the bell rang. Of the watcher. */
+static uint32_t calm = LINGER_SWEEPS;
+
+/*
+ * Returns how long to sleep, 0 for until the bell rings. Whoever connects and closes, again and
+ * again, would have to wake a watcher that dozes at once each time.
+ */
 static uint32_t sweep_or_doze(void)
 {
     uint32_t pause_ms = sweep(rules, is_leaving);
     const bool owes = sites_owe() || atomic_load(&asked) || reap_strays() > 0;
     if (owes && (pause_ms == 0 || pause_ms > SWEEP_MS))
         pause_ms = SWEEP_MS;
-    if (pause_ms && pause_ms <= SWEEP_MS)
+    if (pause_ms && pause_ms <= SWEEP_MS) {
+        calm = 0;
         return pause_ms;
-    atomic_store(&dozing, true);
+    }
+    if (calm < LINGER_SWEEPS) {
+        calm++;
+        return SWEEP_MS;
+    }
+    atomic_store(&watch_dozing, true);
     atomic_thread_fence(memory_order_seq_cst);
     return record_waits() ? 1 : sweep(rules, is_leaving);
 }
@@ -111,10 +129,14 @@ static uint32_t sweep_or_doze(void)
 static void watch(void)
 {
     uint64_t answered_ms = 0;
+    uint32_t rung = 0;
     raw2(SYS_prctl, PR_SET_NAME, (long)"closewait");
     while (!is_leaving()) {
         const uint32_t heard = atomic_load(&bell);
-        atomic_store(&dozing, false);
+        atomic_store(&watch_dozing, false);
+        if (heard != rung)
+            calm = 0;
+        rung = heard;
         shortage_watch();
         telling_posted(rules, is_leaving);
         reap_tidy();
@@ -135,6 +157,7 @@ static void watch(void)
         probe_end_all();
         thread_apart(run_retirement, NULL);
     }
+    atomic_store(&watch_dozing, true);
     atomic_store(&presence, ABSENT);
 }
 
@@ -178,7 +201,10 @@ static bool start(void)
         atomic_store(&presence, ABSENT);
         postpone();
     } else if (first) {
+        atomic_store(&watch_dozing, false);
         const bool started = thread_await_end(LAST_STEPS_MS) && thread_start(watch);
+        if (!started)
+            atomic_store(&watch_dozing, true);
         atomic_store(&presence, started ? RUNNING : ABSENT);
         if (!started && thread_id() == -EINVAL) /* setns(2) to a pid namespace */
             refuse();
@@ -195,9 +221,9 @@ static void ring(void)
 
 void watch_start(void)
 {
-    if (atomic_load(&presence) == ABSENT && start())
-        return;
-    if (atomic_load(&dozing))
+    if (atomic_load(&presence) == ABSENT)
+        start();
+    else if (atomic_load(&watch_dozing))
         ring();
 }
 
@@ -342,7 +368,7 @@ void watch_adopt(void)
     atomic_store(&away, 0);
     atomic_store(&wanted, false);
     atomic_store(&retiring, 0);
-    atomic_store(&dozing, false);
+    atomic_store(&watch_dozing, true);
     atomic_store(&asked, false);
     atomic_store(&finishing, 0);
     atomic_store(&finished, 0);

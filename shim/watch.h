@@ -5,8 +5,10 @@
 #ifndef CLOSEWAIT_WATCH_H
 #define CLOSEWAIT_WATCH_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
+#include "hidden.h"
 #include "options.h"
 #include "retirement.h"
 
@@ -14,14 +16,17 @@
 void watch_init(const struct options *options);
 
 /*
- * Somebody must be watching: starts the watcher, or wakes it when it sleeps without a timer. One
- * load when it is running already. Any thread, any signal handler.
+ * Somebody must be watching: starts the watcher, or wakes it when it sleeps without a timer. Any
+ * thread, any signal handler.
  */
 void watch_start(void);
 
+/* Of watch.c: false while there is a watcher that looks around by itself. */
+extern HIDDEN _Atomic bool watch_dozing;
+
 static inline void watch_if(bool wanted)
 {
-    if (wanted)
+    if (wanted && atomic_load(&watch_dozing))
         watch_start();
 }
 

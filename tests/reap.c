@@ -243,7 +243,7 @@ Test(reap, leaves_a_number_that_a_call_departs_from_to_that_call_and_tidies_late
 {
     const int fd = leaked();
     const int number = lowest_free();
-    slot_depart(number);
+    slot_depart(number, slot_of(number));
     cr_expect_eq(bury(fd), EAGAIN);
     cr_expect_eq(reap_strays(), 1);
     cr_expect_geq(fcntl(number, F_GETFD), 0);
@@ -261,7 +261,7 @@ Test(reap, forgets_a_stray_that_was_replaced)
 {
     const int fd = leaked();
     const int number = lowest_free();
-    slot_depart(number);
+    slot_depart(number, slot_of(number));
     cr_expect_eq(bury(fd), EAGAIN);
     cr_assert_eq(dup2(0, number), number);
     slot_departed(number);
@@ -278,7 +278,7 @@ Test(reap, leaves_the_standard_numbers_free_also_when_a_call_departs_from_one)
     close(2);
     const int first = bury(fds[0]);
     const bool left = fcntl(1, F_GETFD) == -1 && fcntl(2, F_GETFD) == -1;
-    slot_depart(2);
+    slot_depart(2, slot_of(2));
     const int second = bury(fds[1]);
     const int strays = reap_strays();
     slot_departed(2);

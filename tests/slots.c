@@ -32,10 +32,24 @@ static enum slot_state state_of(int fd)
     return slot ? slot_state(atomic_load(&slot->word)) : SLOT_FREE;
 }
 
+/* A close that never comes back. */
+static void depart(int fd)
+{
+    struct departure left;
+    track_leave(fd, &left);
+}
+
+static void replace(int from, int fd, bool gone)
+{
+    struct departure left;
+    track_replace(from, fd, &left);
+    track_left(&left, gone);
+}
+
 static bool connect_to(int fd, sa_family_t family)
 {
     const struct sockaddr addr = {.sa_family = family};
-    return track_connect(fd, &addr, 0, caller_here());
+    return track_connect(fd, &addr, 0, CALLER_HERE);
 }
 
 static void make_live(int fd)
@@ -72,7 +86,7 @@ Test(slots, are_made_by_tcp_sockets_only)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         track_socket(FD, rows[i].domain, rows[i].type, rows[i].protocol);
         cr_expect_eq(state_of(FD), rows[i].state, "row %zu", i);
-        track_leave(FD);
+        depart(FD);
     }
 }
 
@@ -80,7 +94,7 @@ Test(slots, go_from_made_to_live_to_free)
 {
     make_live(FD);
     cr_expect_eq(slot_how(atomic_load(&slot_of(FD)->word)), HOW_CONNECT);
-    track_leave(FD);
+    depart(FD);
     cr_expect_eq(state_of(FD), SLOT_FREE);
 }
 
@@ -89,10 +103,10 @@ Test(slots, stay_made_when_connect_fails)
     const struct sockaddr addr = {.sa_family = AF_INET};
     track_socket(FD, AF_INET, SOCK_STREAM, 0);
     errno = ECONNREFUSED;
-    cr_expect_not(track_connect(FD, &addr, -1, caller_here()));
+    cr_expect_not(track_connect(FD, &addr, -1, CALLER_HERE));
     cr_expect_eq(state_of(FD), SLOT_MADE);
     errno = EINPROGRESS;
-    cr_expect(track_connect(FD, &addr, -1, caller_here()));
+    cr_expect(track_connect(FD, &addr, -1, CALLER_HERE));
     cr_expect_eq(state_of(FD), SLOT_LIVE);
     cr_expect_eq(errno, EINPROGRESS);
 }
@@ -107,10 +121,10 @@ Test(slots, are_made_again_by_a_connect_that_dissolves)
 Test(slots, of_a_listener_answer_for_what_it_accepts)
 {
     track_socket(FD, AF_INET, SOCK_STREAM, 0);
-    cr_expect(track_accept(FD, FD + 1, caller_here()));
+    cr_expect(track_accept(FD, FD + 1, CALLER_HERE));
     cr_expect_eq(state_of(FD + 1), SLOT_LIVE);
     cr_expect_eq(slot_how(atomic_load(&slot_of(FD + 1)->word)), HOW_ACCEPT);
-    cr_expect_not(track_accept(FD, -1, caller_here()));
+    cr_expect_not(track_accept(FD, -1, CALLER_HERE));
 }
 
 Test(slots, of_a_listener_are_claimed_as_such_and_stay_made)
@@ -118,7 +132,7 @@ Test(slots, of_a_listener_are_claimed_as_such_and_stay_made)
     track_socket(FD, AF_INET, SOCK_STREAM, 0);
     struct slot *slot = slot_of(FD);
     cr_expect_not(slot_claim_listener(slot), "it does not listen");
-    cr_expect(track_listen(FD, 0, caller_here()));
+    cr_expect(track_listen(FD, 0, CALLER_HERE));
     cr_expect_not(slot_claim(slot), "it is no connection");
     cr_assert(slot_claim_listener(slot));
     cr_expect_eq(slot_unclaimed(atomic_load(&slot->word)), SLOT_MADE);
@@ -126,27 +140,27 @@ Test(slots, of_a_listener_are_claimed_as_such_and_stay_made)
     slot_release(slot, SLOT_MADE, 0);
     cr_expect_eq(atomic_load(&slot->word), SLOT_MADE | SLOT_LISTENS);
     cr_expect_eq(atomic_load(&slot_of(FD + 1)->word), SLOT_MADE | SLOT_LISTENS);
-    track_leave(FD);
+    depart(FD);
     cr_expect_eq(atomic_load(&slot->word), SLOT_FREE);
 }
 
 Test(slots, of_a_listener_know_that_somebody_accepted)
 {
     track_socket(FD, AF_INET, SOCK_STREAM, 0);
-    cr_assert(track_listen(FD, 0, caller_here()));
+    cr_assert(track_listen(FD, 0, CALLER_HERE));
     atomic_store(&slot_of(FD)->gone_cs, 5);
-    cr_expect(track_listen(FD, 0, caller_here()), "another backlog");
+    cr_expect(track_listen(FD, 0, CALLER_HERE), "another backlog");
     cr_expect_eq(atomic_load(&slot_of(FD)->gone_cs), 5);
-    cr_expect_not(track_accept(FD, -1, caller_here()));
+    cr_expect_not(track_accept(FD, -1, CALLER_HERE));
     cr_expect_eq(atomic_load(&slot_of(FD)->gone_cs), 5);
-    cr_expect(track_accept(FD, FD + 1, caller_here()));
+    cr_expect(track_accept(FD, FD + 1, CALLER_HERE));
     cr_expect_eq(atomic_load(&slot_of(FD)->gone_cs), 0);
 }
 
 Test(slots, forget_a_close_that_nobody_saw_when_the_number_comes_again)
 {
     make_live(FD);
-    track_eof(FD, 0, caller_here());
+    track_eof(FD, 0, CALLER_HERE);
     track_socket(FD, AF_INET, SOCK_STREAM, 0);
     cr_expect_eq(atomic_load(&slot_of(FD)->word), SLOT_MADE);
     make_live(FD);
@@ -157,7 +171,7 @@ Test(slots, forget_a_close_that_nobody_saw_when_the_number_comes_again)
 Test(slots, carry_what_they_know_to_a_duplicate)
 {
     make_live(FD);
-    track_eof(FD, 0, caller_here());
+    track_eof(FD, 0, CALLER_HERE);
     cr_expect(track_copy(FD, FD + 1));
     const uint32_t word = atomic_load(&slot_of(FD + 1)->word);
     cr_expect_eq(slot_state(word), SLOT_LIVE);
@@ -178,7 +192,7 @@ Test(slots, are_claimed_only_when_live_and_by_one)
     cr_expect_not(slot_claim(slot));
     slot_release(slot, SLOT_BURIED, SLOT_TOLD);
     cr_expect_not(slot_claim(slot));
-    track_leave(FD);
+    depart(FD);
     cr_expect_eq(atomic_load(&slot->word), SLOT_FREE);
 }
 
@@ -186,7 +200,7 @@ Test(slots, keep_a_hint_that_comes_while_they_are_claimed)
 {
     make_live(FD);
     cr_assert(slot_claim(slot_of(FD)));
-    track_eof(FD, 0, caller_here());
+    track_eof(FD, 0, CALLER_HERE);
     slot_release(slot_of(FD), SLOT_LIVE, 0);
     cr_expect(atomic_load(&slot_of(FD)->word) & SLOT_EOF_READ);
 }
@@ -195,7 +209,7 @@ static _Atomic bool gone;
 
 static void *leave(void *unused)
 {
-    track_leave(FD);
+    depart(FD);
     atomic_store(&gone, true);
     return unused;
 }
@@ -226,19 +240,20 @@ Test(slots, are_not_steady_while_a_call_departs_from_them)
     make_live(FD);
     make_live(OTHER);
     cr_expect(slot_is_steady(FD));
-    const struct departure left = track_leave(FD);
+    struct departure left;
+    track_leave(FD, &left);
     track_socket(FD, AF_INET, SOCK_STREAM, 0); /* another thread's, of the number just closed */
     cr_expect(connect_to(FD, AF_INET));
     cr_expect_not(slot_is_steady(FD), "the first close may not have reached the kernel");
     cr_expect_not(slot_is_steady(SAME_CLASS));
     cr_expect(slot_is_steady(OTHER));
-    track_left(left, true);
+    track_left(&left, true);
     cr_expect(slot_is_steady(FD));
     cr_assert(track_leave_range(3, ~0U, 0));
     cr_expect_not(slot_is_steady(OTHER));
     track_left_range(true);
     cr_expect(slot_is_steady(OTHER));
-    track_left(left, true);
+    track_left(&left, true);
     cr_expect(slot_is_steady(FD), "a count never falls below nothing");
 }
 
@@ -246,20 +261,20 @@ Test(slots, are_not_steady_while_a_call_departs_from_them)
 Test(slots, are_what_they_were_after_a_call_that_failed)
 {
     make_live(FD);
-    track_eof(FD, 0, caller_here());
-    track_left(track_replace(-1, FD), false);
+    track_eof(FD, 0, CALLER_HERE);
+    replace(-1, FD, false);
     cr_expect_eq(state_of(FD), SLOT_LIVE);
     cr_expect_not(slot_word(slot_of(FD)) & SLOT_EOF_READ, "which socket it was is not known");
     const int known = socket(AF_INET, SOCK_STREAM, 0);
     make_live(known);
     atomic_store(&slot_of(known)->cookie, (uint32_t)kernel_cookie(known));
-    track_eof(known, 0, caller_here());
-    track_left(track_replace(-1, known), false);
+    track_eof(known, 0, CALLER_HERE);
+    replace(-1, known, false);
     cr_expect(slot_word(slot_of(known)) & SLOT_EOF_READ);
     atomic_fetch_add(&slot_of(known)->cookie, 1);
-    track_left(track_replace(-1, known), false);
+    replace(-1, known, false);
     cr_expect_not(slot_word(slot_of(known)) & SLOT_EOF_READ, "another socket");
-    track_left(track_replace(FD, FD), true);
+    replace(FD, FD, true);
     cr_expect_eq(state_of(FD), SLOT_LIVE);
     cr_expect_not(track_leave_range(FD, FD - 1, 0));
     cr_expect_not(track_leave_range(FD, FD, ~0U));
@@ -273,12 +288,12 @@ Test(slots, know_every_number_that_the_kernel_gives)
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
         make_live(fds[i]);
         cr_expect_eq(slots_next(fds[i]), fds[i]);
-        track_leave(fds[i]);
+        depart(fds[i]);
     }
     cr_expect_eq(slots_next(0), -1);
     cr_expect_null(slot_of(-1));
     cr_expect_null(slot_of(1 << 30));
-    track_leave(-1);
+    depart(-1);
     track_socket(-1, AF_INET, SOCK_STREAM, 0);
 }
 
@@ -290,7 +305,7 @@ Test(slots, are_adopted_by_a_forked_child_with_their_claims_freed)
     if (pid == 0) {
         const bool mine = owner_here();
         const uint32_t word = atomic_load(&slot_of(FD)->word);
-        track_leave(FD); /* would wait for ever on a claim of the parent's */
+        depart(FD); /* would wait for ever on a claim of the parent's */
         _exit(mine && slot_state(word) == SLOT_LIVE && slot_how(word) == HOW_INHERITED ? 0 : 1);
     }
     int status = 1;
@@ -305,7 +320,7 @@ Test(slots, are_not_touched_by_a_vfork_child)
     owner_lends();
     const pid_t pid = vfork();
     if (pid == 0) {
-        track_leave(FD);
+        depart(FD);
         _exit(0);
     }
     cr_assert_eq(waitpid(pid, NULL, 0), pid);

@@ -66,7 +66,7 @@ Test(stack, are_known_in_the_child_of_a_program_whose_threads_were_at_it)
 /* Stands for a hook. */
 static APART site_t hook(void)
 {
-    const site_t site = stack_site(caller_here());
+    const site_t site = stack_site(CALLER_HERE);
     __asm__ volatile("" ::: "memory");
     return site;
 }
@@ -258,7 +258,7 @@ Test(stack, of_a_frame_pointer_that_is_none_is_short)
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         struct place places[DEPOT_FRAMES];
         const struct caller caller = {.pc = (uintptr_t)&seen, .sp = 0, .fp = words[i]};
-        cr_expect_leq(depot_get(stack_site(caller), places), 1);
+        cr_expect_leq(depot_get(stack_site(&caller), places), 1);
     }
 }
 
@@ -277,7 +277,7 @@ Test(stack, of_garbage_is_short_and_no_crash)
             caller.sp = (uintptr_t)&caller + (words[1] & 0xff8);
         if (i % 4 == 3)
             caller.pc = (uintptr_t)malloc + words[0] % 4096;
-        stack_site(caller);
+        stack_site(&caller);
     }
     inner(1);
 }

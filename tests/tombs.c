@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "record.h"
 
 enum { MANY = 100 };
 
@@ -124,7 +125,7 @@ Test(tombs, wait_for_a_call_that_is_under_way_on_their_number)
 {
     struct fds first = {0};
     const int fd = buried(0);
-    slot_depart(fd + 64); /* of the same class */
+    slot_depart(fd + 64, slot_of(fd + 64)); /* of the same class */
     cr_expect_eq(tombs_give_back(1, &first), 0);
     cr_expect(is_open(fd));
     cr_expect_eq(slot_state(slot_word(slot_of(fd))), SLOT_BURIED);
