@@ -7,20 +7,21 @@
 #include "raw.h"
 
 _Atomic(struct slot *) slots_leaves[LEAVES];
-static _Atomic int leaves_end; /* no leaf at or above it */
+static _Atomic int end; /* no slot at or above it was ever anything but FREE */
 
 enum { ABANDONED_MS = 60 * 1000, LOOK_MS = 2000 };
 struct class slots_classes[CLASSES + 1];
 
-static void raise_end(int end)
+/* Before the slot is anything else. seq_cst, as its word: see swap. */
+static void raise_end(int beyond)
 {
-    int seen = atomic_load_explicit(&leaves_end, memory_order_relaxed);
-    while (seen < end && !atomic_compare_exchange_weak_explicit(
-                             &leaves_end, &seen, end, memory_order_release, memory_order_relaxed)) {
+    int seen = atomic_load(&end);
+    while (seen < beyond && !atomic_compare_exchange_weak(&end, &seen, beyond)) {
     }
 }
 
-static __attribute__((noinline)) struct slot *slot_made(int fd)
+/* The slot of fd, within the watcher's reach. */
+static struct slot *slot_for(int fd)
 {
     if (fd < 0 || fd >> LEAF_BITS >= LEAVES)
         return NULL;
@@ -31,26 +32,19 @@ static __attribute__((noinline)) struct slot *slot_made(int fd)
             raw_map(size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
         if (raw_failed(at))
             return NULL;
-        /* First, so that who finds the leaf is within the watcher's reach. */
-        raise_end((fd >> LEAF_BITS) + 1);
         struct slot *none = NULL;
         if (!atomic_compare_exchange_strong_explicit(leaf, &none, (struct slot *)at,
                                                      memory_order_acq_rel, memory_order_acquire))
             raw2(SYS_munmap, at, (long)size);
     }
+    raise_end(fd + 1);
     return slot_of(fd);
-}
-
-static inline struct slot *slot_for(int fd)
-{
-    struct slot *slot = slot_of(fd);
-    return slot ? slot : slot_made(fd);
 }
 
 int slots_next(int fd)
 {
-    const int end = atomic_load_explicit(&leaves_end, memory_order_acquire);
-    while (fd >= 0 && fd >> LEAF_BITS < end) {
+    const int beyond = atomic_load(&end);
+    while (fd >= 0 && fd < beyond) {
         struct slot *slot = slot_of(fd);
         if (!slot) {
             fd = ((fd >> LEAF_BITS) + 1) << LEAF_BITS;
@@ -156,7 +150,8 @@ struct slot *slot_publish(int fd, enum slot_state state, enum how how, site_t op
     const uint32_t next = (uint32_t)state | (uint32_t)how << SLOT_HOW_SHIFT;
     struct slot *slot = slot_of(fd);
     uint32_t free = SLOT_FREE;
-    if (!slot || slot_word(slot) != SLOT_FREE)
+    if (!slot || slot_word(slot) != SLOT_FREE ||
+        fd >= atomic_load_explicit(&end, memory_order_relaxed))
         return publish_patiently(fd, next, opened_at);
     forget(slot, opened_at);
     return atomic_compare_exchange_strong(&slot->word, &free, next)
