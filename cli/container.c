@@ -138,8 +138,7 @@ static bool is_machine(struct word component, struct word parent, char name[CONT
         const struct word rest = {component.at + len, component.len - len};
         return name_by_name(machines[i].kind, without_end(rest, machines[i].end), name);
     }
-    return (is(parent, "lxc") || is(parent, "lxc.payload")) &&
-           name_by_name("lxc", component, name);
+    return (is(parent, "lxc") || is(parent, "lxc.payload")) && name_by_name("lxc", component, name);
 }
 
 /* From its end: of containers in containers the inner one. */
@@ -152,8 +151,8 @@ static bool name_from(const char *path, char name[CONTAINER_SIZE])
             return false;
         const char *above = slash > path ? memrchr(path, '/', (size_t)(slash - path)) : NULL;
         const struct word component = {slash + 1, (size_t)(end - slash - 1)};
-        const struct word parent = above ? (struct word){above + 1, (size_t)(slash - above - 1)}
-                                         : (struct word){slash, 0};
+        const struct word parent =
+            above ? (struct word){above + 1, (size_t)(slash - above - 1)} : (struct word){slash, 0};
         if (has_runtime(component, name) || is_bare_id(component, parent, path, name) ||
             is_machine(component, parent, name))
             return true;

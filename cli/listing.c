@@ -174,7 +174,7 @@ static void add_uid(const struct row *row, struct text *text)
         NUMBER("FD", add_fd, NULL, "its descriptor of the socket")
 #define IDENTITY                                                                                   \
     STRING("CONTAINER", add_container, 0, "that the process is in, by its cgroup"),                \
-    STRING("STATE", add_state, 0, "TCP state of the socket"),                                      \
+        STRING("STATE", add_state, 0, "TCP state of the socket"),                                  \
         NUMBER("INODE", add_inode, NULL, "the socket's, as in /proc/PID/fd"),                      \
         NUMBER("COOKIE", add_cookie, NULL, "the kernel's identity of the socket (SO_COOKIE)"),     \
         NUMBER("NETNS", add_netns, NULL, "inode of its network namespace, as lsns shows it"),      \

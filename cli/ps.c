@@ -171,10 +171,14 @@ static bool suits_format(const struct settings *settings, const char *columns)
 static int read_arguments(struct settings *settings, int argc, char **argv)
 {
     static const struct option known[] = {
-        {"pid", required_argument, NULL, 'p'},    {"listen", no_argument, NULL, 'l'},
-        {"output", required_argument, NULL, 'o'}, {"noheadings", no_argument, NULL, 'n'},
-        {"json", no_argument, NULL, 'J'},         {"watch", required_argument, NULL, 'w'},
-        {"help", no_argument, NULL, 'h'},         {"format", required_argument, NULL, 'f'},
+        {"pid", required_argument, NULL, 'p'},
+        {"listen", no_argument, NULL, 'l'},
+        {"output", required_argument, NULL, 'o'},
+        {"noheadings", no_argument, NULL, 'n'},
+        {"json", no_argument, NULL, 'J'},
+        {"watch", required_argument, NULL, 'w'},
+        {"help", no_argument, NULL, 'h'},
+        {"format", required_argument, NULL, 'f'},
         {NULL, 0, NULL, 0},
     };
     const char *columns = NULL;
@@ -198,7 +202,8 @@ static int read_arguments(struct settings *settings, int argc, char **argv)
                 argv[optind]);
         return EXIT_USAGE;
     }
-    return suits_format(settings, columns) && choose_columns(settings, columns) ? GO_ON : EXIT_USAGE;
+    return suits_format(settings, columns) && choose_columns(settings, columns) ? GO_ON
+                                                                                : EXIT_USAGE;
 }
 
 /* Whether a process that was asked for is there and may be looked into; tells why not. */

@@ -30,8 +30,8 @@ struct watch {
     char words[OPTIONS_SIZE]; /* as the shim reads them */
     struct rules rules;
     bool stacks;
-    const char *name;     /* of the processes, or NULL */
-    const char *file;     /* of metrics, or NULL */
+    const char *name; /* of the processes, or NULL */
+    const char *file; /* of metrics, or NULL */
     struct watch_metrics metrics;
     struct pid_list pids; /* that were given */
     struct watched **at;
@@ -49,7 +49,7 @@ static void print_help(void)
           "  --action=log|close-dead|close  what to do with a leaked socket (log)\n"
           "  --grace=DURATION               how long it may sit before it is leaked\n"
           "                                 (10s; 60s with --action=close)\n"
-          "  --output=stderr|PATH           where reports go; %p is the process id (stderr)\n"
+          "  --output=stderr|journal|PATH   where reports go; %p is the process id (stderr)\n"
           "  --format=text|json             what they are written in (text)\n"
           "  --suppress=PATH                patterns of leaks not to report\n"
           "  --metrics=FILE                 also keep numbers there, for Prometheus\n"
@@ -107,16 +107,11 @@ static bool read_pids(struct watch *watch, int argc, char **argv)
 static int read_arguments(struct watch *watch, int argc, char **argv)
 {
     static const struct option known[] = {
-        {"action", required_argument, NULL, 'a'},
-        {"grace", required_argument, NULL, 'g'},
-        {"output", required_argument, NULL, 'o'},
-        {"format", required_argument, NULL, 'f'},
-        {"suppress", required_argument, NULL, 's'},
-        {"name", required_argument, NULL, 'n'},
-        {"metrics", required_argument, NULL, 'm'},
-        {"stacks", no_argument, NULL, 't'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"action", required_argument, NULL, 'a'},   {"grace", required_argument, NULL, 'g'},
+        {"output", required_argument, NULL, 'o'},   {"format", required_argument, NULL, 'f'},
+        {"suppress", required_argument, NULL, 's'}, {"name", required_argument, NULL, 'n'},
+        {"metrics", required_argument, NULL, 'm'},  {"stacks", no_argument, NULL, 't'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
     };
     char why[512];
     int index = 0;
@@ -264,8 +259,8 @@ static bool go_on(struct watch *watch)
 static bool begin_metrics(struct watch *watch)
 {
     char why[PATH_MAX + 256];
-    return !watch->file ||
-           watch_metrics_begin(&watch->metrics, watch->file, why, sizeof(why)) || complain(why);
+    return !watch->file || watch_metrics_begin(&watch->metrics, watch->file, why, sizeof(why)) ||
+           complain(why);
 }
 
 int verb_watch(int argc, char **argv)

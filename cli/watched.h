@@ -22,8 +22,8 @@ struct memory {
     uint32_t unread_bytes;
     bool eof_read;
     bool fin_seen;
-    bool over;   /* in CLOSE */
-    bool told;   /* as a leak */
+    bool over; /* in CLOSE */
+    bool told; /* as a leak */
     bool accepted;
     bool quiet;  /* a pattern suppresses it */
     bool closed; /* by us */

@@ -413,6 +413,8 @@ void json_add(struct text *text, const struct told *told)
     add_time(text, told->time_ms);
     add_number(text, "pid", (uint64_t)told->pid);
     add_string(text, "comm", told->comm);
+    if (told->container && told->container[0])
+        add_string(text, "container", told->container);
     adders[told->record->type](text, told);
     text_add(text, "}\n");
 }

@@ -5,7 +5,7 @@
 
 #include "../cli/container.h"
 
-#define ID "4f2a9c0d1e3b5a6978c0ffee00112233445566778899aabbccddeeff00112233"
+#define ID  "4f2a9c0d1e3b5a6978c0ffee00112233445566778899aabbccddeeff00112233"
 #define ID2 "00112233445566778899aabbccddeeff4f2a9c0d1e3b5a6978c0ffee00112233"
 #define POD "pod3f1b2c4d_5e6f_7081_92a3_b4c5d6e7f809"
 

@@ -36,8 +36,8 @@ static void must_count(const char *metric, const char *labels, const char *value
 {
     const uint64_t begin = now_ms();
     while (now_ms() - begin < PATIENCE_MS) {
-        if (shell(said, sizeof(said), "grep -s '^%s{.*%s.*} %s$' %s", metric, labels, value, file) ==
-            0)
+        if (shell(said, sizeof(said), "grep -s '^%s{.*%s.*} %s$' %s", metric, labels, value,
+                  file) == 0)
             return;
         usleep(20000);
     }
