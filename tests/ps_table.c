@@ -51,7 +51,7 @@ Test(ps_table, answers_bad_usage_with_one_clear_line_and_status_2)
         {"--output=HUNG_UP", "unknown column 'HUNG_UP'" COLUMNS},
         {"--output=PEER --listen",
          "unknown column 'PEER': expected COMMAND, PID, FD, LOCAL, WAITING, HUNG_UP, BACKLOG, AGE, "
-         "STATE, INODE, COOKIE, NETNS or UID\n"},
+         "CONTAINER, STATE, INODE, COOKIE, NETNS or UID\n"},
         {"4711", "'4711' is no option: closewait ps --help lists them, and --pid takes process "
                  "ids\n"},
     };
