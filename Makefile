@@ -314,6 +314,7 @@ test-long: all $(TEST_PROGRAMS) $(TEST_GO) $(GO_PROGRAMS)
 	BUILD=$(BUILD) tests/long/valgrind.sh
 	BUILD=$(BUILD) tests/long/transparency.sh
 	BUILD=$(BUILD) tests/long/metrics.sh
+	BUILD=$(BUILD) tests/long/journal.sh
 
 # For how long closewait reap stops a process, by the number of its threads.
 bench-stop: all $(BUILD)/tests/standing
