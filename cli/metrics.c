@@ -146,12 +146,11 @@ void metrics_add(struct metrics *metrics, enum metric metric, const struct label
                  double value)
 {
     struct series *series = series_of(metrics, metric, labels);
-    const bool more = value > series->value;
-    if (!series->set)
-        series->value = value;
-    else if (table[metric].joining == JOIN_SUM)
+    const enum joining joining = table[metric].joining;
+    const bool better = (value > series->value) == (joining == JOIN_MOST);
+    if (series->set && joining == JOIN_SUM)
         series->value += value;
-    else if (more == (table[metric].joining == JOIN_MOST))
+    else if (!series->set || better)
         series->value = value;
     series->set = true;
     metrics->counted += table[metric].counter;

@@ -2,6 +2,8 @@
  * The name of a container, from what /proc/PID/cgroup holds.
  */
 #include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "../cli/container.h"
 
@@ -78,9 +80,10 @@ Test(container, is_named_by_its_cgroup)
 Test(container, of_a_name_that_is_too_long_keeps_the_beginning)
 {
     char name[CONTAINER_SIZE];
-    char path[4600] = "0::/machine.slice/machine-";
-    memset(path + strlen(path), 'a', 200);
-    strcat(path, ".scope\n");
+    char long_name[201] = "";
+    char path[256];
+    memset(long_name, 'a', sizeof(long_name) - 1);
+    snprintf(path, sizeof(path), "0::/machine.slice/machine-%s.scope\n", long_name);
     container_in(path, name);
     cr_expect_eq(strlen(name), CONTAINER_SIZE - 1);
     cr_expect_eq(memcmp(name, "machine:aaaa", 12), 0);

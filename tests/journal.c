@@ -64,6 +64,7 @@ static void receive(int journal)
     const ssize_t len = recvmsg(journal, &datagram, 0);
     cr_assert_gt(len, 0, "nothing came");
     struct ucred sender;
+    cr_assert_not_null(CMSG_FIRSTHDR(&datagram));
     memcpy(&sender, CMSG_DATA(CMSG_FIRSTHDR(&datagram)), sizeof(sender));
     entry.len = (size_t)len;
     entry.sender = sender.pid;
