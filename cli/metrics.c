@@ -241,9 +241,21 @@ static bool name_beside(const char *path, char beside[PATH_MAX])
     return snprintf(beside, PATH_MAX, "%.*s.%s.XXXXXX", folder, path, path + folder) < PATH_MAX;
 }
 
+/* What stands for a device or another file would be replaced, and removed at the end. */
+static bool is_replaceable(const char *path)
+{
+    struct stat file;
+    return lstat(path, &file) != 0 || S_ISREG(file.st_mode);
+}
+
 bool metrics_write(const struct metrics *metrics, const char *path, char *why, size_t why_size)
 {
     char beside[PATH_MAX];
+    if (!is_replaceable(path)) {
+        snprintf(why, why_size, "the metrics cannot be written to '%s': it is no regular file",
+                 path);
+        return false;
+    }
     errno = ENAMETOOLONG;
     const int fd = name_beside(path, beside) ? mkostemp(beside, O_CLOEXEC) : -1;
     if (fd >= 0 && print_into(metrics, exposition_of(path), fd) && rename(beside, path) == 0)

@@ -187,10 +187,15 @@ Test(metrics, that_cannot_be_written_say_why_and_leave_nothing)
     static const struct {
         const char *path; /* in a folder of the test's own */
         const char *why;
-    } rows[] = {{"none/x.prom", "No such file or directory"}, {".", "/.': "}};
+    } rows[] = {
+        {"none/x.prom", "No such file or directory"},
+        {".", "it is no regular file"},
+        {"link", "it is no regular file"},
+    };
     struct metrics metrics = {.source = "t"};
     char folder[] = "/tmp/closewait-metrics.XXXXXX";
     cr_assert_not_null(mkdtemp(folder));
+    shell(text, sizeof(text), "ln -s /dev/null %s/link", folder);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char why[512] = "";
         char path[128];
@@ -199,6 +204,7 @@ Test(metrics, that_cannot_be_written_say_why_and_leave_nothing)
         cr_expect_not_null(strstr(why, rows[i].why), "%s", why);
         cr_expect_eq(strncmp(why, "the metrics cannot be written to '", 34), 0, "%s", why);
     }
-    cr_expect_eq(shell(text, sizeof(text), "rmdir %s", folder), 0, "%s", text);
+    cr_expect_eq(shell(text, sizeof(text), "rm %s/link && rmdir %s", folder, folder), 0, "%s",
+                 text);
     metrics_free(&metrics);
 }

@@ -60,7 +60,9 @@ Test(outside_metrics, of_watch_follow_a_leak_from_its_report_to_its_late_close)
              "source=\"closewait-own\",process=\"odd \\\\\"name\\\\\"\".*,class=\"data-unread\","
              "direction=\"connected\",port=\"%d\"",
              port);
+    const uint64_t begin = now_ms();
     must_count("closewait_leaks_total", labels, "1");
+    cr_expect_lt(now_ms() - begin, 4000, "it is not written at once, but every 5 s");
     must_count("closewait_sockets", labels, "1");
     must_count("closewait_leaked_sockets", labels, "1");
     must_count("closewait_processes", "process=\"odd", "1");
