@@ -87,6 +87,16 @@ Test(outside_container, is_listed_and_named_by_ps)
     end_container(&program);
 }
 
+/* By docs/schema.json, and no field that it does not know. */
+static void must_be_valid(const char *lines)
+{
+    char command[] = "/usr/bin/python3 tests/schema.py --strict >/dev/null";
+    FILE *checker = popen(command, "we");
+    cr_assert_not_null(checker);
+    fputs(lines, checker);
+    cr_expect_eq(pclose(checker), 0, "%s", lines);
+}
+
 Test(outside_container, is_watched_and_named_in_reports)
 {
     struct program program;
@@ -106,5 +116,6 @@ Test(outside_container, is_watched_and_named_in_reports)
     program_must_report(&watch, expected);
     kill(watch.pid, SIGTERM);
     cr_expect_eq(program_end(&watch), 0);
+    must_be_valid(watch.reported);
     end_container(&program);
 }
