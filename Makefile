@@ -50,7 +50,7 @@ DEMO_OBJ    := $(call objects,demo)
 DEMO        := $(DEMO_OBJ:.o=)
 # The command reads options and judges with the shim's own code, and tells with its words.
 CLI_SHARED  := $(addprefix $(BUILD)/shim/,options.o text.o endpoint.o json.o judge.o kernel.o names.o prose.o \
-	prose_holder.o prose_shortage.o suppress.o trend.o hindsight.o)
+	prose_holder.o prose_shortage.o suppress.o trend.o hindsight.o journal.o)
 # What finds functions and lines. libiberty.a for its demanglers of C++ and Rust.
 SYMBOL_OBJ  := $(addprefix $(BUILD)/cli/,symbol.o lines.o ranges.o image.o strings.o demangle.o)
 SYMBOL_LIBS := -ldw -lelf -liberty
@@ -87,7 +87,8 @@ $(BUILD)/closewait: $(CLI_OBJ) $(CLI_SHARED)
 $(DEMO): %: %.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< -lbsd
 
-$(BUILD)/tests/closewait-tests: $(TEST_OBJ) $(UNIT_OBJ) $(BUILD)/cli/preload.o $(SYMBOL_OBJ)
+$(BUILD)/tests/closewait-tests: $(TEST_OBJ) $(UNIT_OBJ) $(BUILD)/cli/preload.o $(SYMBOL_OBJ) \
+	$(addprefix $(BUILD)/cli/,container.o metrics.o must.o)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion $(SYMBOL_LIBS) -ljansson -lbsd -lutil
 
 $(BUILD)/tests/leaker: $(BUILD)/tests/programs/leaker.o
@@ -319,6 +320,8 @@ test-long: all $(TEST_PROGRAMS) $(TEST_GO) $(GO_PROGRAMS)
 	BUILD=$(BUILD) tests/long/node.sh
 	BUILD=$(BUILD) tests/long/valgrind.sh
 	BUILD=$(BUILD) tests/long/transparency.sh
+	BUILD=$(BUILD) tests/long/metrics.sh
+	BUILD=$(BUILD) tests/long/journal.sh
 
 # For how long closewait reap stops a process, by the number of its threads.
 bench-stop: all $(BUILD)/tests/standing

@@ -111,6 +111,7 @@ static bool read_sockets(struct reading *reading, const struct target *target)
     processes_add(&pids, target->pid);
     const bool read = netns_visit(&pids, read_netns, reading, &closed);
     free(pids.at);
+    sockets_find_accepted(&reading->sockets);
     if (reading->sockets.count > 0)
         qsort(reading->sockets.at, reading->sockets.count, sizeof(*reading->sockets.at),
               sockets_by_inode);
@@ -128,6 +129,7 @@ static const struct tcp_socket *socket_of(const struct sockets *sockets, uint32_
 static void fill_from_table(struct found *found, const struct tcp_socket *socket)
 {
     found->cookie = socket->cookie;
+    found->accepted = socket->accepted;
     found->local = socket->local;
     found->peer = socket->peer;
     found->facts = (struct facts){

@@ -72,8 +72,10 @@ static void look_into(pid_t pid, const struct inodes *inodes, struct holders *ho
             !bsearch(&holder.inode, inodes->at, inodes->count, sizeof(*inodes->at), by_number))
             continue;
         holder.fd = (int)strtol(entry->d_name, NULL, 10);
-        if (!holder.comm[0])
+        if (!holder.comm[0]) {
             process_comm(pid, holder.comm);
+            container_of(pid, holder.container);
+        }
         add(holders, &holder);
     }
     closedir(folder);

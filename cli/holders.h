@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "container.h"
 #include "processes.h"
 
 /* One descriptor. A socket that several processes share has one of these for each. */
@@ -16,6 +17,7 @@ struct holder {
     pid_t pid;
     int fd;
     char comm[COMM_SIZE];
+    char container[CONTAINER_SIZE];
 };
 
 struct holders {

@@ -26,6 +26,12 @@ static void add_pid(const struct row *row, struct text *text)
         text_add_uint(text, (uint64_t)row->holder->pid);
 }
 
+static void add_container(const struct row *row, struct text *text)
+{
+    if (row->holder)
+        text_add(text, row->holder->container);
+}
+
 static void add_fd(const struct row *row, struct text *text)
 {
     if (row->holder)
@@ -167,7 +173,8 @@ static void add_uid(const struct row *row, struct text *text)
         NUMBER("PID", add_pid, NULL, "its process id"),                                            \
         NUMBER("FD", add_fd, NULL, "its descriptor of the socket")
 #define IDENTITY                                                                                   \
-    STRING("STATE", add_state, 0, "TCP state of the socket"),                                      \
+    STRING("CONTAINER", add_container, 0, "that the process is in, by its cgroup"),                \
+        STRING("STATE", add_state, 0, "TCP state of the socket"),                                  \
         NUMBER("INODE", add_inode, NULL, "the socket's, as in /proc/PID/fd"),                      \
         NUMBER("COOKIE", add_cookie, NULL, "the kernel's identity of the socket (SO_COOKIE)"),     \
         NUMBER("NETNS", add_netns, NULL, "inode of its network namespace, as lsns shows it"),      \

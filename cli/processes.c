@@ -77,6 +77,31 @@ pid_t process_parent(pid_t pid)
     return at && strlen(at) > STATE ? (pid_t)strtol(at + STATE, NULL, 10) : 0;
 }
 
+static bool count_descriptors(pid_t pid, unsigned long *count)
+{
+    char path[32];
+    snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+    DIR *folder = opendir(path);
+    if (!folder)
+        return false;
+    *count = 0;
+    for (const struct dirent *entry; (entry = readdir(folder));)
+        *count += entry->d_name[0] != '.';
+    closedir(folder);
+    return true;
+}
+
+bool process_descriptors(pid_t pid, unsigned long *open, unsigned long *limit)
+{
+    static const char line[] = "\nMax open files";
+    char limits[4096];
+    const char *at = read_file(pid, "limits", limits, sizeof(limits)) ? strstr(limits, line) : NULL;
+    if (!at)
+        return false;
+    *limit = strtoul(at + strlen(line), NULL, 10);
+    return *limit > 0 && count_descriptors(pid, open);
+}
+
 bool process_maps(pid_t pid, const char *path)
 {
     char name[64];

@@ -31,6 +31,12 @@ char process_state(pid_t pid);
 /* The id of its parent; 0 when it has ended, or has none that we can see. */
 pid_t process_parent(pid_t pid);
 
+/*
+ * How many descriptors it has open, and how many it may have (RLIMIT_NOFILE). False when it has
+ * ended, or we may not know.
+ */
+bool process_descriptors(pid_t pid, unsigned long *open, unsigned long *limit);
+
 /* Whether it has the file of that path in its memory. False when we may not know. */
 bool process_maps(pid_t pid, const char *path);
 

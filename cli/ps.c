@@ -20,6 +20,7 @@
 
 #include "colors.h"
 #include "listing.h"
+#include "measure.h"
 #include "processes.h"
 #include "snapshot.h"
 #include "table.h"
@@ -37,6 +38,7 @@ struct settings {
     struct pid_list pids; /* empty: all of them */
     double watch_s;       /* 0: once */
     bool json;
+    bool openmetrics;
     bool headings;
 };
 
@@ -54,6 +56,7 @@ static void print_help(void)
         "  -o, --output COLUMNS    print these, as in PID,FD,AGE; +COLUMNS: beside the usual ones\n"
         "  -n, --noheadings        print no headings\n"
         "  -J, --json              print JSON: durations in seconds, sizes in bytes\n"
+        "      --format FORMAT     table, json, or openmetrics: numbers for Prometheus\n"
         "  -w, --watch SECONDS     print again every so many seconds, until interrupted\n"
         "  -h, --help              this text\n\n"
         "As root it sees every process and the network namespaces of containers. It exits with\n"
@@ -109,6 +112,16 @@ static bool read_interval(struct settings *settings, const char *text)
     return false;
 }
 
+static bool read_format(struct settings *settings, const char *name)
+{
+    settings->json = strcmp(name, "json") == 0;
+    settings->openmetrics = strcmp(name, "openmetrics") == 0;
+    if (settings->json || settings->openmetrics || strcmp(name, "table") == 0)
+        return true;
+    fprintf(stderr, "closewait ps: --format is '%s': expected table, json or openmetrics\n", name);
+    return false;
+}
+
 static bool read_option(struct settings *settings, int option, const char **columns)
 {
     switch (option) {
@@ -126,6 +139,8 @@ static bool read_option(struct settings *settings, int option, const char **colu
     case 'J':
         settings->json = true;
         return true;
+    case 'f':
+        return read_format(settings, optarg);
     case 'w':
         return read_interval(settings, optarg);
     default:
@@ -142,14 +157,29 @@ static bool choose_columns(struct settings *settings, const char *columns)
            complain(why);
 }
 
+/* The format has an end, and no columns. */
+static bool suits_format(const struct settings *settings, const char *columns)
+{
+    if (!settings->openmetrics ||
+        (!columns && settings->watch_s == 0 && settings->listing == &listing_sockets))
+        return true;
+    return complain("--format=openmetrics excludes --watch, --listen and --output: it tells "
+                    "everything, once (closewait watch --metrics keeps a file)");
+}
+
 /* GO_ON, or the exit status after a mistake that was told, or after --help. */
 static int read_arguments(struct settings *settings, int argc, char **argv)
 {
     static const struct option known[] = {
-        {"pid", required_argument, NULL, 'p'},    {"listen", no_argument, NULL, 'l'},
-        {"output", required_argument, NULL, 'o'}, {"noheadings", no_argument, NULL, 'n'},
-        {"json", no_argument, NULL, 'J'},         {"watch", required_argument, NULL, 'w'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+        {"pid", required_argument, NULL, 'p'},
+        {"listen", no_argument, NULL, 'l'},
+        {"output", required_argument, NULL, 'o'},
+        {"noheadings", no_argument, NULL, 'n'},
+        {"json", no_argument, NULL, 'J'},
+        {"watch", required_argument, NULL, 'w'},
+        {"help", no_argument, NULL, 'h'},
+        {"format", required_argument, NULL, 'f'},
+        {NULL, 0, NULL, 0},
     };
     const char *columns = NULL;
     opterr = 0;
@@ -172,7 +202,8 @@ static int read_arguments(struct settings *settings, int argc, char **argv)
                 argv[optind]);
         return EXIT_USAGE;
     }
-    return choose_columns(settings, columns) ? GO_ON : EXIT_USAGE;
+    return suits_format(settings, columns) && choose_columns(settings, columns) ? GO_ON
+                                                                                : EXIT_USAGE;
 }
 
 /* Whether a process that was asked for is there and may be looked into; tells why not. */
@@ -289,12 +320,26 @@ static bool view_take(struct view *view, const struct settings *settings)
     return settings->pids.count > 0 ? view_chosen(view, settings) : view_everything(view, settings);
 }
 
+static void print_metrics(const struct settings *settings, const struct snapshot *snapshot)
+{
+    struct metrics metrics = {.source = "ps"};
+    if (settings->pids.count > 0)
+        measure_chosen(&metrics, snapshot);
+    else
+        measure_machine(&metrics, snapshot);
+    metrics_print(&metrics, EXPOSITION_OPENMETRICS, stdout);
+    metrics_free(&metrics);
+}
+
 static bool list(const struct settings *settings)
 {
     struct view view;
     bool done = view_take(&view, settings);
     if (done) {
-        print_rows(settings, &view.rows);
+        if (settings->openmetrics)
+            print_metrics(settings, &view.snapshot);
+        else
+            print_rows(settings, &view.rows);
         done = tell_written("ps");
         tell_unseen(&view.snapshot);
     }

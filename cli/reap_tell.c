@@ -111,7 +111,7 @@ static void tell_other(const struct deed *deed, struct text *text)
         [ACT_WOULD_CLOSE] = "would be closed",
         [ACT_WOULD_LEAVE] = "would be left alone: ",
     };
-    prose_begin(text, deed->target->comm, deed->target->pid);
+    prose_begin(text, deed->target->comm, deed->target->pid, deed->target->container);
     add_socket(text, deed->found);
     add_verdict(text, deed->found);
     text_add(text, begins[deed->act]);

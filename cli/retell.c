@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "journal.h"
 #include "prose.h"
 #include "told_json.h"
 #include "traces.h"
@@ -82,16 +83,34 @@ static bool write_file(const char *path, const char *text, size_t len)
     return written;
 }
 
-static void write_out(struct retell *retell, int pid, const char *text, size_t len)
+static void write_journal(struct retell *retell, const struct told *told, const struct text *text)
+{
+    const int error = journal_send(told, text);
+    if (error == 0)
+        return;
+    if (!retell->unwritten && error != -EAGAIN)
+        fprintf(stderr,
+                "closewait run: --output: no journal can be reached at "
+                "/run/systemd/journal/socket: %s: reports go to standard error\n",
+                strerror(-error));
+    retell->unwritten |= error != -EAGAIN;
+    retell->lost += error == -EAGAIN || !write_all(STDERR_FILENO, text->at, text->len);
+}
+
+static void write_out(struct retell *retell, const struct told *told, const struct text *text)
 {
     char path[OPTIONS_PATH_SIZE];
-    if (!retell->options.output[0]) {
-        retell->lost += !write_all(STDERR_FILENO, text, len);
+    if (retell->options.journal) {
+        write_journal(retell, told, text);
         return;
     }
-    if (!options_output(&retell->options, pid, path))
+    if (!retell->options.output[0]) {
+        retell->lost += !write_all(STDERR_FILENO, text->at, text->len);
+        return;
+    }
+    if (!options_output(&retell->options, told->pid, path))
         errno = ENAMETOOLONG;
-    else if (write_file(path, text, len))
+    else if (write_file(path, text->at, text->len))
         return;
     retell->lost++;
     if (!retell->unwritten)
@@ -102,13 +121,13 @@ static void write_out(struct retell *retell, int pid, const char *text, size_t l
     retell->unwritten = true;
 }
 
-static void tell_json(struct retell *retell, const json_t *record, int pid)
+static void tell_json(struct retell *retell, const json_t *record, const struct told *told)
 {
     char *line = json_dumps(record, JSON_COMPACT | JSON_REAL_PRECISION(12));
     char *whole = NULL;
     const int len = line ? asprintf(&whole, "%s\n", line) : -1;
     if (len > 0)
-        write_out(retell, pid, whole, (size_t)len);
+        write_out(retell, told, &(struct text){.at = whole, .len = (size_t)len});
     free(line);
     free(whole);
 }
@@ -141,7 +160,7 @@ static void tell_prose(struct retell *retell, const struct retold *retold)
     prose_add(&text, &retold->told);
     if (text.cut)
         text.at[text.len - 1] = '\n';
-    write_out(retell, retold->told.pid, text.at, text.len);
+    write_out(retell, &retold->told, &text);
 }
 
 void retell_note_pid(struct retell *retell, int pid)
@@ -186,7 +205,7 @@ static void retell_record(struct retell *retell, json_t *json)
     retold.told.action = retell->options.action;
     retold.told.reuseaddr = retell->options.reuseaddr;
     if (retell->options.format == FORMAT_JSON)
-        tell_json(retell, json, retold.told.pid);
+        tell_json(retell, json, &retold.told);
     else
         tell_prose(retell, &retold);
 }

@@ -69,7 +69,7 @@ static void print_help(FILE *to)
           "  --action=log|close-dead|close  what to do with a leaked socket (log)\n"
           "  --grace=DURATION               how long it may sit before it is leaked\n"
           "                                 (10s; 60s with --action=close)\n"
-          "  --output=stderr|PATH           where reports go; %p is the process id (stderr)\n"
+          "  --output=stderr|journal|PATH   where reports go; %p is the process id (stderr)\n"
           "  --format=text|json             what they are written in (text)\n"
           "  --error-exitcode=N             exit with N, 1 to 255, when anything leaked\n"
           "  --suppress=PATH                patterns of leaks not to report\n"

@@ -26,7 +26,8 @@ static struct inodes inodes_of(const struct sockets *sockets)
     struct inodes inodes = {0};
     for (size_t i = 0; i < sockets->count; i++) {
         const struct tcp_socket *socket = &sockets->at[i];
-        if (socket->inode == 0 || (socket->state == TCP_LISTEN && socket->hung_up == 0))
+        if (socket->inode == 0 ||
+            (socket->state == TCP_LISTEN && socket->waiting == 0 && socket->hung_up == 0))
             continue;
         inodes.at = array_grow(inodes.at, inodes.count, sizeof(*inodes.at));
         inodes.at[inodes.count++] = socket->inode;
@@ -88,6 +89,7 @@ bool snapshot_take(struct snapshot *snapshot, const struct pid_list *pids, char 
     *snapshot = (struct snapshot){0};
     if (!netns_visit(pids, read_netns, &reading, &snapshot->closed_namespaces))
         return false;
+    sockets_find_accepted(&snapshot->sockets);
     sockets_find_listeners(&snapshot->sockets);
     struct inodes inodes = inodes_of(&snapshot->sockets);
     snapshot->holders = holders_find(&inodes, pids);

@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "array.h"
@@ -195,4 +196,38 @@ void sockets_find_listeners(struct sockets *sockets)
         if (waiting->age_ms > listener->oldest_ms)
             listener->oldest_ms = waiting->age_ms;
     }
+}
+
+struct port {
+    uint64_t netns;
+    uint16_t number;
+};
+
+static int by_port(const void *a, const void *b)
+{
+    const struct port *left = a;
+    const struct port *right = b;
+    if (left->netns != right->netns)
+        return left->netns < right->netns ? -1 : 1;
+    return (left->number > right->number) - (left->number < right->number);
+}
+
+void sockets_find_accepted(struct sockets *sockets)
+{
+    struct port *ports = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < sockets->count; i++) {
+        if (sockets->at[i].state != TCP_LISTEN)
+            continue;
+        ports = array_grow(ports, count, sizeof(*ports));
+        ports[count++] = (struct port){sockets->at[i].netns, sockets->at[i].local.port};
+    }
+    if (count > 0)
+        qsort(ports, count, sizeof(*ports), by_port);
+    for (size_t i = 0; count > 0 && i < sockets->count; i++) {
+        struct tcp_socket *socket = &sockets->at[i];
+        const struct port own = {socket->netns, socket->local.port};
+        socket->accepted = bsearch(&own, ports, count, sizeof(own), by_port);
+    }
+    free(ports);
 }

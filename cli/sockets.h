@@ -29,6 +29,7 @@ struct tcp_socket {
     uint32_t sent_ms;      /* since data was last sent; UINT32_MAX: never */
     bool eof_read;         /* the program has read as far as the FIN */
     struct tcp_socket *listener; /* in whose accept queue it waits; NULL: in none that is known */
+    bool accepted;               /* a listener has its port: it is an end of a server's */
     size_t listeners;            /* in how many queues it could wait (SO_REUSEPORT) */
 
     /* LISTEN */
@@ -53,6 +54,9 @@ extern const uint32_t sockets_all;
  */
 bool sockets_add(struct sockets *sockets, uint64_t netns, uint32_t states, char *why,
                  size_t why_size);
+
+/* Finds which are accepted. Once, when all are there, listeners too. */
+void sockets_find_accepted(struct sockets *sockets);
 
 /*
  * Finds the listener of each CLOSE_WAIT socket that waits to be accepted, and counts for it. Once,

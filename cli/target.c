@@ -227,6 +227,7 @@ bool target_open(struct target *target, pid_t pid, char *why, size_t why_size)
         return false;
     }
     process_comm(pid, target->comm);
+    container_of(pid, target->container);
     target->tid = living_thread(pid);
     target->thread = target->tid == pid ? fcntl(target->pidfd, F_DUPFD_CLOEXEC, 0)
                                         : (int)syscall(SYS_pidfd_open, target->tid, THREAD_TOO);

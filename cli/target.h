@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "container.h"
 #include "processes.h"
 
 struct target {
@@ -17,6 +18,7 @@ struct target {
     int pidfd;  /* of the process */
     int thread; /* a pidfd for that thread: its descriptors can be copied by it */
     char comm[COMM_SIZE];
+    char container[CONTAINER_SIZE]; /* that it is in, or empty */
 };
 
 /*

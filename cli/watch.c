@@ -21,6 +21,7 @@
 #include "processes.h"
 #include "tell.h"
 #include "verbs.h"
+#include "watch_metrics.h"
 #include "watched.h"
 
 enum { GO_ON = -1, OPTIONS_SIZE = 8192 };
@@ -29,11 +30,13 @@ struct watch {
     char words[OPTIONS_SIZE]; /* as the shim reads them */
     struct rules rules;
     bool stacks;
-    const char *name;     /* of the processes, or NULL */
+    const char *name; /* of the processes, or NULL */
+    const char *file; /* of metrics, or NULL */
+    struct watch_metrics metrics;
     struct pid_list pids; /* that were given */
     struct watched **at;
     size_t count;
-    struct pid_list refused; /* of that name, and said to be out of reach */
+    struct pid_list refused; /* said to be out of reach */
 };
 
 static void print_help(void)
@@ -46,9 +49,10 @@ static void print_help(void)
           "  --action=log|close-dead|close  what to do with a leaked socket (log)\n"
           "  --grace=DURATION               how long it may sit before it is leaked\n"
           "                                 (10s; 60s with --action=close)\n"
-          "  --output=stderr|PATH           where reports go; %p is the process id (stderr)\n"
+          "  --output=stderr|journal|PATH   where reports go; %p is the process id (stderr)\n"
           "  --format=text|json             what they are written in (text)\n"
           "  --suppress=PATH                patterns of leaks not to report\n"
+          "  --metrics=FILE                 also keep numbers there, for Prometheus\n"
           "  --stacks                       what threads do when a process's first leak is seen\n"
           "  -h, --help                     this text\n\n"
           "It exits with 0; with 1 when a process could not be watched; with 2 after a mistake in\n"
@@ -103,15 +107,11 @@ static bool read_pids(struct watch *watch, int argc, char **argv)
 static int read_arguments(struct watch *watch, int argc, char **argv)
 {
     static const struct option known[] = {
-        {"action", required_argument, NULL, 'a'},
-        {"grace", required_argument, NULL, 'g'},
-        {"output", required_argument, NULL, 'o'},
-        {"format", required_argument, NULL, 'f'},
-        {"suppress", required_argument, NULL, 's'},
-        {"name", required_argument, NULL, 'n'},
-        {"stacks", no_argument, NULL, 't'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"action", required_argument, NULL, 'a'},   {"grace", required_argument, NULL, 'g'},
+        {"output", required_argument, NULL, 'o'},   {"format", required_argument, NULL, 'f'},
+        {"suppress", required_argument, NULL, 's'}, {"name", required_argument, NULL, 'n'},
+        {"metrics", required_argument, NULL, 'm'},  {"stacks", no_argument, NULL, 't'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
     };
     char why[512];
     int index = 0;
@@ -127,6 +127,8 @@ static int read_arguments(struct watch *watch, int argc, char **argv)
         }
         if (c == 'n')
             watch->name = optarg;
+        else if (c == 'm')
+            watch->file = optarg;
         else if (c == 't')
             watch->stacks = true;
         else if (!add_option(watch, known[index].name, optarg))
@@ -164,8 +166,10 @@ static bool begin(struct watch *watch, pid_t pid)
     struct watched *watched = must(malloc(sizeof(*watched)));
     if (!watched_begin(watched, pid, &watch->rules, why, sizeof(why))) {
         free(watched);
+        processes_add(&watch->refused, pid);
         return complain(why);
     }
+    watched->metrics = watch->file ? &watch->metrics.metrics : NULL;
     watch->at = array_grow(watch->at, watch->count, sizeof(struct watched *));
     watch->at[watch->count++] = watched;
     return true;
@@ -189,10 +193,7 @@ static bool begin_named(struct watch *watch)
         if (pid == getpid() || !has_name(pid, watch->name) || is_watched(watch, pid) ||
             is_in(&watch->refused, pid))
             continue;
-        if (begin(watch, pid))
-            continue;
-        processes_add(&watch->refused, pid);
-        good = false;
+        good &= begin(watch, pid);
     }
     free(every.at);
     return good;
@@ -219,6 +220,14 @@ static struct timespec pace(const struct options *options)
     return (struct timespec){.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
 }
 
+static size_t unseen(const struct watch *watch)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < watch->refused.count; i++)
+        count += process_state(watch->refused.at[i]) != '\0';
+    return count;
+}
+
 /* Returns whether every process that was asked for could be watched. */
 static bool go_on(struct watch *watch)
 {
@@ -237,6 +246,8 @@ static bool go_on(struct watch *watch)
         if (watch->name)
             good &= begin_named(watch);
         look_at_all(watch);
+        if (watch->file)
+            watch_metrics_look(&watch->metrics, watch->at, watch->count, unseen(watch));
     } while ((watch->name || watch->count > 0) && sigtimedwait(&ending, NULL, &between) < 0);
     for (size_t i = 0; i < watch->count; i++) {
         watched_end(watch->at[i], &watch->rules);
@@ -245,12 +256,20 @@ static bool go_on(struct watch *watch)
     return good;
 }
 
+static bool begin_metrics(struct watch *watch)
+{
+    char why[PATH_MAX + 256];
+    return !watch->file || watch_metrics_begin(&watch->metrics, watch->file, why, sizeof(why)) ||
+           complain(why);
+}
+
 int verb_watch(int argc, char **argv)
 {
     struct watch watch = {0};
     int status = read_arguments(&watch, argc, argv);
     if (status == GO_ON)
-        status = go_on(&watch) ? EXIT_SUCCESS : EXIT_FAILURE;
+        status = begin_metrics(&watch) && go_on(&watch) ? EXIT_SUCCESS : EXIT_FAILURE;
+    watch_metrics_end(&watch.metrics);
     rules_end(&watch.rules);
     free(watch.at);
     free(watch.pids.at);

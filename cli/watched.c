@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "found.h"
 #include "found_record.h"
+#include "measure.h"
 #include "threads.h"
 #include "watched_tell.h"
 
@@ -73,6 +74,7 @@ static struct memory *remember(struct watched *watched, const struct found *foun
         .gone_ms = found->facts.state == TCP_CLOSE_WAIT ? now - found->facts.heard_ms : now,
         .unread_bytes = found->facts.unread_bytes,
         .eof_read = found->history.eof_read,
+        .accepted = found->accepted,
         .local = found->local,
         .peer = found->peer,
     };
@@ -133,6 +135,7 @@ static void tell_leak(struct watched *watched, const struct found *found, struct
     if (watched->leaked == 0)
         watched->first_ms = now;
     watched->leaked++;
+    measure_leak(watched->metrics, watched, memory);
     json_t *threads = rules->stacks && watched->leaked == 1 ? threads_of(watched, rules) : NULL;
     watched_tell_leak(watched, found, memory, threads, rules);
     json_decref(threads);
@@ -160,6 +163,7 @@ static void close_all(struct watched *watched, struct burials *burials, const st
         if (grave->burial == BURIAL_DONE && memory)
             memory->closed = true;
         watched->reaped += grave->burial == BURIAL_DONE;
+        measure_reap(watched->metrics, watched, grave->error);
         watched_tell_reap(watched, grave->found, grave->error, burials->endings[i], rules);
     }
 }
@@ -172,6 +176,7 @@ static void forget(struct watched *watched, const struct rules *rules)
         struct memory *memory = &watched->sockets[i];
         if (!memory->there && memory->told && !memory->closed) {
             watched->late++;
+            measure_late_close(watched->metrics, watched);
             watched_tell_late_close(watched, memory, rules);
         }
         if (memory->there && !memory->closed)

@@ -22,8 +22,9 @@ struct memory {
     uint32_t unread_bytes;
     bool eof_read;
     bool fin_seen;
-    bool over;   /* in CLOSE */
-    bool told;   /* as a leak */
+    bool over; /* in CLOSE */
+    bool told; /* as a leak */
+    bool accepted;
     bool quiet;  /* a pattern suppresses it */
     bool closed; /* by us */
     bool there;  /* in this look */
@@ -32,8 +33,11 @@ struct memory {
     struct endpoint peer;
 };
 
+struct metrics; /* metrics.h */
+
 struct watched {
     struct target target;
+    struct metrics *metrics; /* where to count, or NULL; outlives it */
     struct memory *sockets;
     size_t count;
     int output;        /* a descriptor */

@@ -11,6 +11,7 @@
 
 #include "clock.h"
 #include "found_record.h"
+#include "journal.h"
 #include "json.h"
 #include "must.h"
 #include "prose.h"
@@ -40,6 +41,28 @@ static void write_out(const struct watched *watched, const char *text, size_t le
     }
 }
 
+/* Whether the journal has it, or had no room for it. Without one, reports go to standard error. */
+static bool is_in_journal(const struct told *told, const struct text *text)
+{
+    static bool complained;
+    const int error = journal_send(told, text);
+    if (error != 0 && error != -EAGAIN && !complained) {
+        fprintf(stderr,
+                "closewait: no journal can be reached at /run/systemd/journal/socket: %s: reports "
+                "go to standard error\n",
+                strerror(-error));
+        complained = true;
+    }
+    return error == 0 || error == -EAGAIN;
+}
+
+static void put(const struct watched *watched, const struct told *told, const struct text *text,
+                const struct rules *rules)
+{
+    if (!rules->options.journal || !is_in_journal(told, text))
+        write_out(watched, text->at, text->len);
+}
+
 /* Below the lines of a leak, or as the last member of its object. */
 static void add_threads(FILE *to, const json_t *threads, enum format format)
 {
@@ -52,16 +75,18 @@ static void add_threads(FILE *to, const json_t *threads, enum format format)
     fputs("}\n", to);
 }
 
-static void write_with_threads(const struct watched *watched, const struct text *text,
-                               const json_t *threads, enum format format)
+static void put_with_threads(const struct watched *watched, const struct told *told,
+                             const struct text *text, const json_t *threads,
+                             const struct rules *rules)
 {
+    const enum format format = rules->options.format;
     char *whole = NULL;
     size_t len = 0;
     FILE *to = must(open_memstream(&whole, &len));
     fwrite(text->at, 1, format == FORMAT_JSON ? text->len - strlen("}\n") : text->len, to);
     add_threads(to, threads, format);
     fclose(to);
-    write_out(watched, whole, len);
+    put(watched, told, &(struct text){.at = whole, .len = len}, rules);
     free(whole);
 }
 
@@ -72,6 +97,7 @@ static void tell_with(const struct watched *watched, struct told *told, const js
     struct text text = text_in(words, sizeof(words));
     told->pid = watched->target.pid;
     told->comm = watched->target.comm;
+    told->container = watched->target.container;
     told->time_ms = wall_ms();
     told->action = rules->options.action;
     told->site_age_ms = watched->leaked ? (uint32_t)(clock_ms() - watched->first_ms) : 0;
@@ -80,9 +106,9 @@ static void tell_with(const struct watched *watched, struct told *told, const js
     else
         prose_add(&text, told);
     if (threads)
-        write_with_threads(watched, &text, threads, rules->options.format);
+        put_with_threads(watched, told, &text, threads, rules);
     else
-        write_out(watched, text.at, text.len);
+        put(watched, told, &text, rules);
 }
 
 static void tell(const struct watched *watched, struct told *told, const struct rules *rules)

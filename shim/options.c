@@ -177,7 +177,8 @@ static bool read_path(struct word value, const char *percent, char *path)
 static bool read_output(struct word value, struct options *options)
 {
     options->output[0] = '\0';
-    return is(value, "stderr") ||
+    options->journal = is(value, "journal");
+    return options->journal || is(value, "stderr") ||
            (has_sound_percents(value) && read_path(value, "%%", options->output));
 }
 
@@ -194,7 +195,7 @@ static const struct {
 } keys[] = {
     {"action", read_action, "log, close-dead or close"},
     {"grace", read_grace, "a duration from 1ms to 24h, such as 500ms, 10s or 5m"},
-    {"output", read_output, "stderr or the path of a file, in which %p is the process id"},
+    {"output", read_output, "stderr, journal or the path of a file, in which %p is the process id"},
     {"format", read_format, "text or json"},
     {"stack", read_stack, "a number of frames from 0 to 64"},
     {"last", read_last, "on or off"},

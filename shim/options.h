@@ -26,6 +26,7 @@ struct options {
     bool reuseaddr; /* lets TIME_WAIT keep no port from being bound again */
     enum scan scan;
     int signal;                     /* on which to report what is held; 0: none */
+    bool journal;                   /* output is systemd's journal, and the path empty */
     char output[OPTIONS_PATH_SIZE]; /* an absolute path with its %p and %%, "" for standard error */
     char suppress[OPTIONS_PATH_SIZE]; /* an absolute path, or "" */
 };

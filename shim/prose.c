@@ -11,13 +11,16 @@
 
 enum { COLUMNS = 100 };
 
-void prose_begin(struct text *text, const char *comm, int pid)
+void prose_begin(struct text *text, const char *comm, int pid, const char *container)
 {
     text_add(text, "closewait: ");
     text_add_name(text, comm);
     text_add(text, "[");
     text_add_uint(text, (uint64_t)pid);
-    text_add(text, "]: ");
+    text_add(text, container && container[0] ? "] in " : "]");
+    if (container)
+        text_add_name(text, container);
+    text_add(text, ": ");
 }
 
 static void add_ends(struct text *text, const struct leak *leak)
@@ -484,6 +487,6 @@ void prose_add(struct text *text, const struct told *told)
         [RECORD_DESCRIPTORS] = add_limit_met,
         [RECORD_GIVEN_BACK] = add_given_back,
     };
-    prose_begin(text, told->comm, told->pid);
+    prose_begin(text, told->comm, told->pid, told->container);
     adders[told->record->type](text, told);
 }

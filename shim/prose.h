@@ -11,7 +11,10 @@
 /* One record, in lines that each end with "\n". Any thread. */
 void prose_add(struct text *text, const struct told *told);
 
-/* "closewait: NAME[PID]: ", which begins every line that is not a continuation. */
-void prose_begin(struct text *text, const char *comm, int pid);
+/*
+ * "closewait: NAME[PID]: ", or "closewait: NAME[PID] in CONTAINER: ", which begins every line that
+ * is not a continuation. container may be NULL, or empty: none that is known.
+ */
+void prose_begin(struct text *text, const char *comm, int pid, const char *container);
 
 #endif

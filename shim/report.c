@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "report.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/stat.h>
 #include <poll.h>
@@ -9,6 +10,7 @@
 #include <sys/uio.h>
 #include <time.h>
 
+#include "journal.h"
 #include "json.h"
 #include "kernel.h"
 #include "owner.h"
@@ -140,9 +142,32 @@ static void tell_lost_output(void)
                     "permission, or a symbolic link): reports are lost");
 }
 
-static void write_out(const struct text *text)
+/* A container, or a system without systemd, has none: what is told is told all the same. */
+static void write_journal(const struct told *told, const struct text *text)
+{
+    static bool complained;
+    const int error = journal_send(told, text);
+    if (error == 0)
+        return;
+    if (error == -EAGAIN) {
+        counts.lost++;
+        return;
+    }
+    if (!complained)
+        report_complain("no journal can be reached at /run/systemd/journal/socket: reports go to "
+                        "standard error");
+    complained = true;
+    counts.lost += !write_stderr(text);
+}
+
+/* told: what the text is of, if it is of a record. */
+static void write_out(const struct told *told, const struct text *text)
 {
     static char path[OPTIONS_PATH_SIZE];
+    if (rules->journal) {
+        write_journal(told, text);
+        return;
+    }
     if (!rules->output[0]) {
         counts.lost += !write_stderr(text);
         return;
@@ -157,7 +182,7 @@ void report_complain(const char *what)
 {
     char buffer[512];
     struct text text = text_in(buffer, sizeof(buffer) - 1);
-    prose_begin(&text, comm, (int)raw0(SYS_getpid));
+    prose_begin(&text, comm, (int)raw0(SYS_getpid), NULL);
     text_add(&text, what);
     buffer[text.len++] = '\n';
     const uint64_t mask = signals_block();
@@ -313,7 +338,7 @@ static void write_told(struct told *told)
         text = text_in(line, sizeof(line));
         put_into_words(&text, told);
     }
-    write_out(&text);
+    write_out(told, &text);
 }
 
 void report_tell(struct told *told)
@@ -361,13 +386,13 @@ void report_retirement(enum retirement why)
         [RETIRED_ALONE] = "the kernel lets this process have no more threads",
     };
     struct text text = text_in(line, sizeof(line));
-    prose_begin(&text, comm, (int)raw0(SYS_getpid));
+    prose_begin(&text, comm, (int)raw0(SYS_getpid), NULL);
     text_add(&text, reasons[why]);
     text_add(&text, ": not watched any more\n");
     if (rules->format == FORMAT_JSON)
         counts.lost += !write_stderr(&text);
     else
-        write_out(&text);
+        write_out(NULL, &text);
 }
 
 void report_adopt(void)

@@ -52,6 +52,7 @@ struct told {
     int pid;
     int opener; /* of an inherited socket: the pid of who had it before; 0: not known */
     const char *comm;
+    const char *container; /* that it is in, for who looks from outside */
     enum action action;
     bool reuseaddr;       /* the option is on */
     uint64_t site;        /* depot_hash of the leak's opened_at */

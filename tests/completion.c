@@ -53,7 +53,7 @@ Test(completion, of_bash_knows_verbs_options_and_values)
         {"closewait ps -l -o hu", "HUNG_UP"},
         {"closewait ps --output=un", "UNREAD UNSENT"},
         {"closewait ps --output=unread,un", "unread,UNSENT"},
-        {"closewait ps --output=+co", "+COMMAND +COOKIE"},
+        {"closewait ps --output=+co", "+COMMAND +CONTAINER +COOKIE"},
         {"closewait reap --f", "--force --format="},
         {"closewait reap --grace=5", "500ms 5m"},
         {"closewait reap --format=j", "json"},

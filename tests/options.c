@@ -52,11 +52,11 @@ static const struct {
      "grace is '99999999999999s': expected a duration from 1ms to 24h, such as 500ms, 10s or 5m"},
     {"grace=1 s", "grace is '1 s': expected a duration from 1ms to 24h, such as 500ms, 10s or 5m"},
     {"output=",
-     "output is '': expected stderr or the path of a file, in which %p is the process id"},
-    {"output=/tmp/%q",
-     "output is '/tmp/%q': expected stderr or the path of a file, in which %p is the process id"},
-    {"output=/tmp/%",
-     "output is '/tmp/%': expected stderr or the path of a file, in which %p is the process id"},
+     "output is '': expected stderr, journal or the path of a file, in which %p is the process id"},
+    {"output=/tmp/%q", "output is '/tmp/%q': expected stderr, journal or the path of a file, in "
+                       "which %p is the process id"},
+    {"output=/tmp/%", "output is '/tmp/%': expected stderr, journal or the path of a file, in "
+                      "which %p is the process id"},
     {"grace=1s\nrm",
      "grace is '1s?rm': expected a duration from 1ms to 24h, such as 500ms, 10s or 5m"},
     {"action=0123456789012345678901234567890123456789more",

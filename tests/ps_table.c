@@ -23,7 +23,8 @@ Test(ps_table, answers_bad_usage_with_one_clear_line_and_status_2)
 #define SECONDS ": expected seconds from 0.1 to 86400, such as 2 or 0.5\n"
 #define PIDS    ": expected process ids, such as 4711 or 4711,4712\n"
 #define COLUMNS                                                                                    \
-    ": expected COMMAND, PID, FD, LOCAL, PEER, AGE, UNREAD, UNSENT, OWNER, STATE, INODE, COOKIE, " \
+    ": expected COMMAND, PID, FD, LOCAL, PEER, AGE, UNREAD, UNSENT, OWNER, CONTAINER, STATE, "     \
+    "INODE, COOKIE, "                                                                              \
     "NETNS or UID\n"
     static const struct {
         const char *arguments;
@@ -50,7 +51,7 @@ Test(ps_table, answers_bad_usage_with_one_clear_line_and_status_2)
         {"--output=HUNG_UP", "unknown column 'HUNG_UP'" COLUMNS},
         {"--output=PEER --listen",
          "unknown column 'PEER': expected COMMAND, PID, FD, LOCAL, WAITING, HUNG_UP, BACKLOG, AGE, "
-         "STATE, INODE, COOKIE, NETNS or UID\n"},
+         "CONTAINER, STATE, INODE, COOKIE, NETNS or UID\n"},
         {"4711", "'4711' is no option: closewait ps --help lists them, and --pid takes process "
                  "ids\n"},
     };
