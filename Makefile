@@ -54,7 +54,7 @@ SYMBOL_LIBS := -ldw -lelf -liberty
 UNIT_OBJ    := $(filter-out $(BUILD)/shim/hooks.o $(BUILD)/shim/init.o,$(SHIM_OBJ))
 TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors inline manners flood caller-O0 caller-O2 caller-omit caller-frame thrower plugin.so storm leaker leaker-musl leaker-static \
 	leaker-musl-static leaker-fortified leaker-lfs leaker-tsan names names-musl early.so places places-O0 \
-	places-cxx places-cxx-O0 find blocked restless verdicts/end)
+	places-cxx places-cxx-O0 find blocked restless standing verdicts/end)
 
 # A program that libc never sees, where there is Go; its tests are skipped elsewhere.
 TEST_GO       := $(addprefix $(BUILD)/tests/,go-server go-server-dynamic)

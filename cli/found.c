@@ -234,7 +234,11 @@ bool findings_take(struct findings *findings, const struct target *target,
     /* The descriptors first: what is closed before the second look is then nobody's. */
     struct openings openings = openings_of(folder);
     closedir(folder);
-    const bool read = read_sockets(&reading, target);
+    bool read = read_sockets(&reading, target);
+    if (process_is_ending(target->tid)) {
+        snprintf(why, why_size, "process %d has ended", (int)target->pid);
+        read = false;
+    }
     if (read)
         add_all(findings, target, &reading.sockets, &openings);
     free(openings.at);

@@ -93,16 +93,27 @@ bool process_maps(pid_t pid, const char *path)
     return found;
 }
 
-static unsigned long flags_of(pid_t pid)
+static unsigned long flags_or(pid_t pid, unsigned long gone)
 {
     enum { FIELDS_BEFORE_FLAGS = 7 }; /* the state, ppid ... tpgid */
     char stat[512];
     if (!read_file(pid, "stat", stat, sizeof(stat)))
-        return 0;
+        return gone;
     const char *at = after_name(stat);
     for (int i = 0; at && i < FIELDS_BEFORE_FLAGS; i++)
         at = strchr(at + 1, ' ');
-    return at ? strtoul(at, NULL, 10) : 0;
+    return at ? strtoul(at, NULL, 10) : gone;
+}
+
+static unsigned long flags_of(pid_t pid)
+{
+    return flags_or(pid, 0);
+}
+
+bool process_is_ending(pid_t tid)
+{
+    enum { EXITING = 0x4 }; /* PF_EXITING: exit_signals() comes before exit_files() in do_exit() */
+    return flags_or(tid, EXITING) & EXITING;
 }
 
 bool process_is_kernel_thread(pid_t pid)

@@ -44,6 +44,12 @@ bool process_is_kernel_thread(pid_t pid);
 bool process_is_worker(pid_t tid);
 
 /*
+ * Whether a thread has begun to end, or is gone. It gives up its descriptors after that, and the
+ * process is seen to have ended only later.
+ */
+bool process_is_ending(pid_t tid);
+
+/*
  * How many processes, of those that we may look into, have text in their environment: what was
  * started with it, and what that has forked.
  */

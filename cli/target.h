@@ -31,6 +31,12 @@ void target_close(struct target *target);
 bool target_lives(const struct target *target);
 
 /*
+ * Takes another thread when the one that it is looked at by has ended and others go on. False when
+ * none does that can be looked at: then *why says so, or is empty when the process just ends.
+ */
+bool target_follow(struct target *target, char *why, size_t why_size);
+
+/*
  * A descriptor of ours for what its descriptor fd is (pidfd_getfd); -1, with errno, when there is
  * none. The copy keeps the socket alive: a connection that the program closes meanwhile ends, and a
  * port that it gives up is free, only when the copy is closed. So it is kept for some

@@ -218,19 +218,25 @@ static void learn_name(struct target *target)
         memcpy(target->comm, comm, sizeof(comm));
 }
 
-bool watched_look(struct watched *watched, const struct rules *rules)
+/* What keeps us from a process that ends is its end: the next look knows of it. */
+static void look(struct watched *watched, const struct rules *rules)
 {
     char why[512];
     struct findings findings = {0};
+    if (target_follow(&watched->target, why, sizeof(why)) &&
+        findings_take(&findings, &watched->target, &rules->options, why, sizeof(why)))
+        judge_all(watched, &findings, rules);
+    else if (why[0] && !process_is_ending(watched->target.tid))
+        complain(watched, why);
+    findings_free(&findings);
+}
+
+bool watched_look(struct watched *watched, const struct rules *rules)
+{
     learn_name(&watched->target);
     if (!target_lives(&watched->target))
         return false;
-    if (findings_take(&findings, &watched->target, &rules->options, why, sizeof(why)) &&
-        target_lives(&watched->target))
-        judge_all(watched, &findings, rules);
-    else if (target_lives(&watched->target))
-        complain(watched, why);
-    findings_free(&findings);
+    look(watched, rules);
     return true;
 }
 
