@@ -235,7 +235,7 @@ bool findings_take(struct findings *findings, const struct target *target,
     struct openings openings = openings_of(folder);
     closedir(folder);
     bool read = read_sockets(&reading, target);
-    if (process_is_ending(target->tid)) {
+    if (!target_lives(target) || process_is_ending(target->tid)) {
         snprintf(why, why_size, "process %d has ended", (int)target->pid);
         read = false;
     }

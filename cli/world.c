@@ -284,12 +284,15 @@ static bool is_all_its_own(struct world *world)
     return target_lives(world->target);
 }
 
-static enum outcome settle(struct world *world)
+static enum outcome has_ended(const struct world *world)
 {
-    if (is_all_its_own(world))
-        return inspect(world);
     snprintf(world->why, world->why_size, "process %d has ended", (int)world->target->pid);
     return OUTCOME_NEVER;
+}
+
+static enum outcome settle(struct world *world)
+{
+    return is_all_its_own(world) ? inspect(world) : has_ended(world);
 }
 
 static bool is_patient(const struct world *world, uint64_t waited_ms)
@@ -308,6 +311,8 @@ static enum outcome stop(struct world *world)
 {
     const uint64_t begin = clock_ms();
     bool still = false;
+    if (!target_lives(world->target)) /* its id can be another's since we looked */
+        return has_ended(world);
     for (;;) {
         bool more = false;
         if (!seize_all(world, &more))
