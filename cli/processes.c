@@ -4,10 +4,12 @@
 #include <bsd/stdlib.h>
 #include <bsd/string.h>
 #include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "array.h"
 
@@ -77,20 +79,34 @@ pid_t process_parent(pid_t pid)
     return at && strlen(at) > STATE ? (pid_t)strtol(at + STATE, NULL, 10) : 0;
 }
 
-bool process_maps(pid_t pid, const char *path)
+enum process_maps process_maps(pid_t pid, const char *path)
 {
     char name[64];
     char *line = NULL;
     size_t size = 0;
-    bool found = false;
+    enum process_maps found = MAPS_NOTHING;
     snprintf(name, sizeof(name), "/proc/%d/maps", (int)pid);
     FILE *file = fopen(name, "re");
-    while (file && !found && getline(&line, &size, file) > 0)
-        found = strstr(line, path) != NULL;
+    if (!file)
+        return errno == EACCES || errno == EPERM ? MAPS_HIDDEN : MAPS_NOTHING;
+    while (found != MAPS_IT && getline(&line, &size, file) > 0)
+        found = strstr(line, path) ? MAPS_IT : MAPS_OTHERS;
     free(line);
-    if (file)
-        fclose(file);
+    fclose(file);
     return found;
+}
+
+void process_program(pid_t pid, char *path, size_t size)
+{
+    char comm[COMM_SIZE];
+    char link[64];
+    snprintf(link, sizeof(link), "/proc/%d/exe", (int)pid);
+    const ssize_t len = readlink(link, path, size - 1);
+    path[len > 0 ? len : 0] = '\0';
+    if (len > 0)
+        return;
+    process_comm(pid, comm);
+    strlcpy(path, comm, size);
 }
 
 static unsigned long flags_or(pid_t pid, unsigned long gone)

@@ -31,8 +31,20 @@ char process_state(pid_t pid);
 /* The id of its parent; 0 when it has ended, or has none that we can see. */
 pid_t process_parent(pid_t pid);
 
-/* Whether it has the file of that path in its memory. False when we may not know. */
-bool process_maps(pid_t pid, const char *path);
+/* Whether it has the file of that path in its memory. */
+enum process_maps {
+    MAPS_NOTHING, /* it has ended */
+    MAPS_OTHERS,
+    MAPS_IT,
+    MAPS_HIDDEN, /* we may not know */
+};
+enum process_maps process_maps(pid_t pid, const char *path);
+
+/*
+ * The path of the program that it runs, as the kernel knows it; its short name where we may not
+ * know. Empty when it has ended.
+ */
+void process_program(pid_t pid, char *path, size_t size);
 
 /* Kernel threads have a pid and no descriptors of their own. False for one that has ended. */
 bool process_is_kernel_thread(pid_t pid);

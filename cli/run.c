@@ -17,14 +17,14 @@
 
 #include "child.h"
 #include "inbox.h"
-#include "outside.h"
+#include "kin.h"
 #include "preload.h"
 #include "processes.h"
 #include "retell.h"
 #include "run_arguments.h"
 #include "verbs.h"
 
-enum { HELLO_PATIENCE_MS = 5000, REFUSED_PATIENCE_MS = 300, LOOK_MS = 200, LAST_READS = 4096 };
+enum { LOOK_MS = 200, LAST_READS = 4096 };
 
 struct run {
     struct run_arguments asked;
@@ -34,10 +34,8 @@ struct run {
     struct child child;
     int hello[2]; /* the shim writes its pid here; see say_hello in shim/init.c */
     bool greeted;
-    bool blind; /* the shim that greeted sees nothing */
-    bool warned;
-    struct outside outside;
-    struct rules rules; /* for it */
+    struct kin kin;
+    struct rules rules; /* for what is watched from outside */
     struct inbox inbox;
     struct retell retell;
 };
@@ -56,10 +54,10 @@ static void greet(struct run *run)
 {
     char path[32];
     snprintf(path, sizeof(path), "/proc/%d/exe", (int)run->child.pid);
+    const bool scans = run->asked.options.scan != SCAN_OFF;
     const bool is_go = preload_is_go(path);
-    run->greeted = true;
-    run->blind = is_go && run->asked.options.scan == SCAN_OFF;
-    if (is_go && !run->blind)
+    run->greeted |= scans || !is_go;
+    if (is_go && scans)
         fprintf(stderr,
                 "closewait run: the shim looks for the sockets of %s: it is a Go program, which "
                 "makes its system calls itself\n",
@@ -76,45 +74,28 @@ static void hear_hello(struct run *run)
     }
 }
 
-static bool is_served(const struct run *run)
-{
-    return run->greeted && !run->blind;
-}
-
-/* Not before the shim had time to greet. pid is 0 when the program has ended. */
-static void watch_from_outside(struct run *run, pid_t pid)
+/* A program that was over before anybody could look at it. */
+static void tell_unserved(struct run *run)
 {
     hear_hello(run);
-    if (is_served(run) || run->warned)
-        return;
-    run->warned = true;
-    outside_begin(&run->outside, pid, run->program,
-                  run->blind     ? "it is a Go program, which makes its system calls itself, and "
-                                   "scan is off"
-                  : run->refusal ? run->refusal
-                                 : "the dynamic linker did not take it",
-                  &run->rules);
+    if (!run->greeted && !run->kin.met)
+        fprintf(stderr,
+                "closewait run: the shim does not serve %s: %s; it is not watched: it has ended\n",
+                run->program, run->refusal ? run->refusal : "the dynamic linker did not take it");
 }
 
-/* A program that the shim was not loaded into may become another one, with it. */
 static void look_from_outside(struct run *run)
 {
-    if (is_served(run))
-        outside_drop(&run->outside);
-    outside_look(&run->outside, run->shim, &run->rules);
+    const struct service service = {
+        .shim = run->shim, .heard = run->retell.pids, .scans = run->asked.options.scan != SCAN_OFF};
+    kin_look(&run->kin, &service, &run->rules);
 }
 
 /* Where there is no inotify, somebody has to look. */
 static int patience(const struct run *run)
 {
-    const int hello_ms = run->refusal ? REFUSED_PATIENCE_MS : HELLO_PATIENCE_MS;
-    if (run->outside.on)
-        return (int)watched_pace_ms(&run->asked.options);
-    if (run->inbox.news < 0)
-        return LOOK_MS;
-    if (is_served(run) || run->warned)
-        return -1;
-    return run->blind ? 0 : hello_ms;
+    const int due_ms = kin_due_ms(&run->kin);
+    return run->inbox.news < 0 && due_ms > LOOK_MS ? LOOK_MS : due_ms;
 }
 
 static int attend(struct run *run)
@@ -124,18 +105,17 @@ static int attend(struct run *run)
                               {.fd = run->hello[0], .events = POLLIN}};
     int status = 0;
     bool more = false;
+    kin_begin(&run->kin, run->child.pid);
     while (!child_has_ended(&run->child, &status)) {
         hear_hello(run);
-        const int ready = poll(polled, 3, more ? 0 : patience(run));
+        poll(polled, 3, more ? 0 : patience(run));
         if (polled[0].revents)
             child_pass_signal_on(&run->child);
-        else if (ready == 0 && !more)
-            watch_from_outside(run, run->child.pid);
         more = inbox_read(&run->inbox, retell_line, &run->retell);
         look_from_outside(run);
     }
-    watch_from_outside(run, 0);
-    outside_end(&run->outside, &run->rules);
+    tell_unserved(run);
+    kin_end(&run->kin, &run->rules);
     for (int i = 0; i < LAST_READS && inbox_read(&run->inbox, retell_line, &run->retell); i++) {
     }
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
@@ -229,7 +209,7 @@ int verb_run(int argc, char **argv)
     fcntl(run.hello[0], F_SETFL, O_NONBLOCK);
     status = attend(&run);
     leave(&run);
-    if ((run.retell.leaked || run.outside.leaked) && run.asked.leak_status)
+    if ((run.retell.leaked || run.kin.leaked) && run.asked.leak_status)
         status = run.asked.leak_status;
     retell_end(&run.retell);
     rules_end(&run.rules);
