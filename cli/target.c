@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "kernel.h"
 
 /* A pidfd of a thread that is not the first (pidfd_open(2)); since Linux 6.9. */
 enum { THREAD_TOO = O_EXCL };
@@ -62,6 +63,15 @@ bool target_lives(const struct target *target)
 int target_copy(const struct target *target, int fd)
 {
     return (int)syscall(SYS_pidfd_getfd, target->thread, fd, 0);
+}
+
+int target_copy_of(const struct target *target, int fd, uint64_t cookie)
+{
+    const int copy = target_copy(target, fd);
+    if (copy < 0 || kernel_cookie(copy) == cookie)
+        return copy;
+    close(copy);
+    return -1;
 }
 
 void target_explain_tracer(const struct target *target, pid_t tracer, char *why, size_t why_size)

@@ -91,7 +91,7 @@ static void recall(struct memory *memory, struct found *found, uint64_t now)
     if (memory->unread_bytes != found->facts.unread_bytes ||
         (found->history.eof_read && !memory->eof_read))
         memory->touched_ms = now;
-    if (over && !memory->over)
+    if (over && !memory->over && !memory->told)
         memory->gone_ms = now;
     memory->unread_bytes = found->facts.unread_bytes;
     memory->eof_read |= found->history.eof_read;
@@ -164,10 +164,27 @@ static void close_all(struct watched *watched, struct burials *burials, const st
     }
 }
 
+/* Of the sockets that are there no more. */
+static void end_probes(struct watched *watched)
+{
+    struct probing **on = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < watched->count; i++) {
+        struct memory *memory = &watched->sockets[i];
+        if (!memory->probing.on || memory->there)
+            continue;
+        on = array_grow(on, count, sizeof(struct probing *));
+        on[count++] = &memory->probing;
+    }
+    probings_end(on, count, &watched->target);
+    free(on);
+}
+
 /* Those that are there no more were closed: by us, by the program, or never told. */
 static void forget(struct watched *watched, const struct rules *rules)
 {
     size_t kept = 0;
+    end_probes(watched);
     for (size_t i = 0; i < watched->count; i++) {
         struct memory *memory = &watched->sockets[i];
         if (!memory->there && memory->told && !memory->closed) {
@@ -186,6 +203,16 @@ static bool is_spared(const struct found *found, const struct rules *rules)
     return rules_spare(rules, &leak);
 }
 
+static void probe(const struct watched *watched, struct memory *memory, const struct found *found,
+                  const struct rules *rules)
+{
+    struct probing *probing = &memory->probing;
+    if (found->ruling.probe && !is_spared(found, rules))
+        probing_begin(probing, found, &watched->target, &rules->options);
+    else if (!found->ruling.probe && probing->on)
+        probings_end(&probing, 1, &watched->target);
+}
+
 static void judge_all(struct watched *watched, struct findings *findings, const struct rules *rules)
 {
     struct burials burials = {0};
@@ -200,6 +227,7 @@ static void judge_all(struct watched *watched, struct findings *findings, const 
         recall(memory, found, now);
         found->ruling = judge(&found->facts, &found->history, &rules->options);
         tell_leak(watched, found, memory, rules, now);
+        probe(watched, memory, found, rules);
         if (found->ruling.reap != REAP_NOT && !found->shared && !is_spared(found, rules))
             burials_add(&burials, found, false);
     }
@@ -258,6 +286,9 @@ uint32_t watched_pace_ms(const struct options *options)
 
 void watched_free(struct watched *watched)
 {
+    for (size_t i = 0; i < watched->count; i++)
+        watched->sockets[i].there = false;
+    end_probes(watched);
     free(watched->sockets);
     if (watched->output > STDERR_FILENO)
         close(watched->output);
