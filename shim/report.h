@@ -51,6 +51,12 @@ void report_tell(struct told *told);
 void report_summary(void);
 void report_summary_if_any(void);
 
+/*
+ * A number that differs when there is more to sum up than before. 0 where lines are objects: there
+ * each count is exact, and a summary ends the process for who reads them (cli/tally.h).
+ */
+uint32_t report_changes(void);
+
 /* Says that the program is no longer watched, and why. */
 void report_retirement(enum retirement why);
 

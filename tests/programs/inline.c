@@ -1,7 +1,9 @@
 /*
  * A program whose system calls are its own, as Go's are: no hook hears of its socket.
  *
- *     inline PORT    connects to that port of the loopback address, and ends with standard input
+ *     inline PORT [COUNT]
+ *
+ * connects to that port of the loopback address, once or so often, and ends with standard input.
  */
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -15,9 +17,11 @@ int main(int argc, char **argv)
     char c;
     addr.sin_port = htons((in_port_t)(argc > 1 ? strtol(argv[1], NULL, 10) : 0));
     addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const long fd = raw3(SYS_socket, AF_INET, SOCK_STREAM, 0);
-    if (raw3(SYS_connect, fd, (long)&addr, sizeof(addr)) != 0)
-        return 1;
+    for (long left = argc > 2 ? strtol(argv[2], NULL, 10) : 1; left > 0; left--) {
+        const long fd = raw3(SYS_socket, AF_INET, SOCK_STREAM, 0);
+        if (raw3(SYS_connect, fd, (long)&addr, sizeof(addr)) != 0)
+            return 1;
+    }
     while (raw3(SYS_read, 0, (long)&c, 1) == 1) {
     }
     return 0;
