@@ -11,7 +11,7 @@
 #include "must.h"
 
 /* While all are served, their memory is looked into no more often than needs be. */
-enum { KIN_MAX = 256, CALM_MS = 250 };
+enum { KIN_MAX = 256, CALM_MS = 250, SOON_MS = 100 };
 
 /* A process of the machine. */
 struct process {
@@ -262,6 +262,8 @@ int kin_due_ms(const struct kin *kin)
 static uint32_t pace_ms(const struct kin *kin, const struct rules *rules)
 {
     const uint32_t ms = watched_pace_ms(&rules->options);
+    if (kin->newcomer_count > 0)
+        return ms < SOON_MS ? ms : SOON_MS;
     return kin->count == 0 && ms < CALM_MS ? CALM_MS : ms;
 }
 
