@@ -49,7 +49,7 @@ VERDICT_OBJ := $(call objects,tests/verdicts)
 DEMO_OBJ    := $(call objects,demo)
 DEMO        := $(DEMO_OBJ:.o=)
 # The command reads options and judges with the shim's own code, and tells with its words.
-CLI_SHARED  := $(addprefix $(BUILD)/shim/,options.o text.o endpoint.o json.o judge.o kernel.o names.o prose.o \
+CLI_SHARED  := $(addprefix $(BUILD)/shim/,options.o text.o endpoint.o json.o judge.o keepalive.o kernel.o names.o prose.o \
 	prose_holder.o prose_shortage.o suppress.o trend.o hindsight.o journal.o)
 # What finds functions and lines. libiberty.a for its demanglers of C++ and Rust.
 SYMBOL_OBJ  := $(addprefix $(BUILD)/cli/,symbol.o lines.o ranges.o image.o strings.o demangle.o)
@@ -59,7 +59,7 @@ SYMBOL_LIBS := -ldw -lelf -liberty
 UNIT_OBJ    := $(filter-out $(BUILD)/shim/hooks.o $(BUILD)/shim/init.o,$(SHIM_OBJ))
 TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors inline manners flood caller-O0 caller-O2 caller-omit caller-frame thrower plugin.so storm leaker leaker-musl leaker-static \
 	leaker-musl-static leaker-fortified leaker-lfs leaker-tsan names names-musl early.so places places-O0 \
-	places-cxx places-cxx-O0 find blocked restless verdicts/end)
+	places-cxx places-cxx-O0 find blocked restless standing verdicts/end)
 
 # A program that libc never sees, where there is Go; its tests are skipped elsewhere.
 TEST_GO       := $(addprefix $(BUILD)/tests/,go-server go-server-dynamic)

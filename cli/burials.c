@@ -32,9 +32,6 @@ static void dig_some(struct world *world, void *argument)
         grave_dig(&burials->at[work->next++], world, work->target, work->options);
     } while (work->next < burials->count && world_stopped_us(world) - begin_us < STOP_US);
     burials->stops++;
-    const uint64_t stopped_us = world_stopped_us(world);
-    if (stopped_us > burials->stopped_us)
-        burials->stopped_us = stopped_us;
 }
 
 static void find_endings(struct burials *burials, const struct target *target)
@@ -60,8 +57,12 @@ bool burials_make(struct burials *burials, const struct target *target,
 {
     struct work work = {burials, target, options, 0};
     bool stopped = true;
-    while (stopped && work.next < burials->count)
-        stopped = world_visit(target, dig_some, &work, why, why_size);
+    while (stopped && work.next < burials->count) {
+        uint64_t stood_us = 0;
+        stopped = world_visit(target, dig_some, &work, &stood_us, why, why_size);
+        if (stopped && stood_us > burials->stopped_us)
+            burials->stopped_us = stood_us;
+    }
     find_endings(burials, target);
     return stopped;
 }

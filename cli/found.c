@@ -60,25 +60,11 @@ static DIR *open_folder(const struct target *target)
     return opendir(path);
 }
 
-/* The inode number of a socket that the link names, else 0. */
-static uint32_t socket_behind(int folder, const char *link)
-{
-    static const char prefix[] = "socket:[";
-    char name[64];
-    const ssize_t len = readlinkat(folder, link, name, sizeof(name) - 1);
-    if (len <= 0)
-        return 0;
-    name[len] = '\0';
-    if (strncmp(name, prefix, sizeof(prefix) - 1) != 0)
-        return 0;
-    return (uint32_t)strtoul(name + sizeof(prefix) - 1, NULL, 10);
-}
-
 static struct openings openings_of(DIR *folder)
 {
     struct openings openings = {0};
     for (const struct dirent *entry; (entry = readdir(folder));) {
-        const uint32_t inode = socket_behind(dirfd(folder), entry->d_name);
+        const uint32_t inode = holders_socket(dirfd(folder), entry->d_name);
         const char *error = NULL;
         const int fd = (int)strtonum(entry->d_name, 0, INT_MAX, &error);
         if (inode == 0 || error)
@@ -250,7 +236,11 @@ bool findings_take(struct findings *findings, const struct target *target,
     /* The descriptors first: what is closed before the second look is then nobody's. */
     struct openings openings = openings_of(folder);
     closedir(folder);
-    const bool read = read_sockets(&reading, target);
+    bool read = read_sockets(&reading, target);
+    if (!target_lives(target) || process_is_ending(target->tid)) {
+        snprintf(why, why_size, "process %d has ended", (int)target->pid);
+        read = false;
+    }
     if (read)
         add_all(findings, target, &reading.sockets, &openings);
     free(openings.at);

@@ -16,23 +16,13 @@
 
 #include "kernel.h"
 
-/* A copy of the descriptor, if it is the socket; -1 otherwise. */
-static int copy_of(const struct target *target, const struct found *found, int fd)
-{
-    const int copy = target_copy(target, fd);
-    if (copy < 0 || kernel_cookie(copy) == found->cookie)
-        return copy;
-    close(copy);
-    return -1;
-}
-
 /* Leaves the descriptors that still are the socket; a copy of one of them, or -1. */
 static int verify(struct found *found, const struct target *target)
 {
     int kept = -1;
     size_t count = 0;
     for (size_t i = 0; i < found->fd_count; i++) {
-        const int copy = copy_of(target, found, found->fds[i]);
+        const int copy = target_copy_of(target, found->fds[i], found->cookie);
         if (copy < 0)
             continue;
         found->fds[count++] = found->fds[i];

@@ -63,7 +63,7 @@ static uint64_t instruction_in(pid_t tid, const char *line)
 }
 
 /* In the vdso, which every process has unless that was switched off; else wherever there is one. */
-static uint64_t instruction_of(pid_t pid, pid_t tid)
+uint64_t hand_instruction(pid_t pid, pid_t tid)
 {
     char path[64];
     char line[512];
@@ -80,13 +80,24 @@ static uint64_t instruction_of(pid_t pid, pid_t tid)
     return found;
 }
 
-/* A filter would judge our calls as the process's own, and could end it for them. */
+/* The process may have become another program since it was found. */
+static bool is_instruction(pid_t tid, uint64_t at)
+{
+    unsigned char bytes[8];
+    return at && registers_instruction_size <= sizeof(bytes) &&
+           read_memory(tid, at, bytes, registers_instruction_size) &&
+           memcmp(bytes, registers_instruction, registers_instruction_size) == 0;
+}
+
+/*
+ * A filter would judge our calls as the process's own, and could end it for them. Who may not lift
+ * one asks whether there is any, which takes longer.
+ */
 static bool lift_filter(pid_t pid, pid_t tid)
 {
-    if (target_status(pid, tid, "Seccomp") <= 0)
-        return true;
     return ptrace(PTRACE_SETOPTIONS, tid, NULL,
-                  (void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_SUSPEND_SECCOMP)) == 0;
+                  (void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_SUSPEND_SECCOMP)) == 0 ||
+           target_status(pid, tid, "Seccomp") <= 0;
 }
 
 static bool is_dispatched(pid_t tid)
@@ -96,8 +107,8 @@ static bool is_dispatched(pid_t tid)
            dispatch.mode != 0;
 }
 
-bool hand_take(struct hand *hand, pid_t pid, pid_t tid, const struct registers *before, char *why,
-               size_t why_size)
+bool hand_take(struct hand *hand, pid_t pid, pid_t tid, const struct registers *before,
+               uint64_t instruction, char *why, size_t why_size)
 {
     *hand = (struct hand){.pid = pid, .tid = tid, .before = *before};
     if (is_dispatched(tid)) {
@@ -114,7 +125,7 @@ bool hand_take(struct hand *hand, pid_t pid, pid_t tid, const struct registers *
                  (int)pid);
         return false;
     }
-    hand->instruction = instruction_of(pid, tid);
+    hand->instruction = is_instruction(tid, instruction) ? instruction : hand_instruction(pid, tid);
     if (!hand->instruction)
         snprintf(why, why_size, "process %d has no instruction that makes a system call", (int)pid);
     return hand->instruction != 0;

@@ -22,12 +22,19 @@ struct hand {
 };
 
 /*
+ * The address of an instruction that makes a system call, in a process that need not be stopped; 0:
+ * none was found. To be looked for before the process is stopped, as that takes long where there
+ * are many threads: each has a stack in /proc/PID/maps.
+ */
+uint64_t hand_instruction(pid_t pid, pid_t tid);
+
+/*
  * The thread tid, which is in a PTRACE_EVENT_STOP of the calling thread's, with
  * PTRACE_O_TRACESYSGOOD and the registers before. False, with what is wrong in why, when it can
- * make no calls for us.
+ * make no calls for us. instruction: what hand_instruction has found; it is made sure of.
  */
-bool hand_take(struct hand *hand, pid_t pid, pid_t tid, const struct registers *before, char *why,
-               size_t why_size);
+bool hand_take(struct hand *hand, pid_t pid, pid_t tid, const struct registers *before,
+               uint64_t instruction, char *why, size_t why_size);
 
 /* Its result or -errno. -ESRCH: the process has ended; -EAGAIN: it could not be made. */
 long hand_call(struct hand *hand, long number, const long arguments[3]);

@@ -36,8 +36,7 @@ static int by_inode_pid_fd(const void *a, const void *b)
     return compare(left->fd, right->fd);
 }
 
-/* The inode number of a socket that the link names, else 0. */
-static uint32_t socket_behind(int folder, const char *link)
+uint32_t holders_socket(int folder, const char *link)
 {
     static const char prefix[] = "socket:[";
     char target[64];
@@ -67,7 +66,7 @@ static void look_into(pid_t pid, const struct inodes *inodes, struct holders *ho
     }
     struct holder holder = {.pid = pid};
     for (const struct dirent *entry; (entry = readdir(folder));) {
-        holder.inode = socket_behind(dirfd(folder), entry->d_name);
+        holder.inode = holders_socket(dirfd(folder), entry->d_name);
         if (holder.inode == 0 ||
             !bsearch(&holder.inode, inodes->at, inodes->count, sizeof(*inodes->at), by_number))
             continue;

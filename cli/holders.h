@@ -37,6 +37,9 @@ struct inodes {
  */
 struct holders holders_find(struct inodes *inodes, const struct pid_list *pids);
 
+/* The inode number of the socket that a link in such a folder, an open one, names; 0: of none. */
+uint32_t holders_socket(int folder, const char *link);
+
 /* The first of the count holders of a socket; NULL, and a count of 0, when it has none. */
 const struct holder *holders_of(const struct holders *holders, uint32_t inode, size_t *count);
 

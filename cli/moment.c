@@ -57,8 +57,9 @@ static void see_all(struct world *world, void *argument)
 
 bool moment_take(struct moment *moment, const struct target *target, char *why, size_t why_size)
 {
+    uint64_t unused = 0;
     *moment = (struct moment){0};
-    return world_visit(target, see_all, moment, why, why_size);
+    return world_visit(target, see_all, moment, &unused, why, why_size);
 }
 
 void moment_free(struct moment *moment)

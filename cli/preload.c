@@ -67,6 +67,27 @@ bool preload_find(char *path, size_t path_size, char *why, size_t why_size)
     return false;
 }
 
+void preload_dress(const struct preload *preload)
+{
+    char *value = NULL;
+    const char *others = getenv("LD_PRELOAD");
+    if (asprintf(&value, "%s%s%s", preload->shim, others ? ":" : "", others ? others : "") < 0)
+        return;
+    setenv("LD_PRELOAD", value, 1);
+    free(value);
+    struct stat pipe = {0};
+    fstat(preload->hello, &pipe);
+    char hello[96];
+    snprintf(hello, sizeof(hello), "/proc/%d/fd/%d %lu", (int)getppid(), preload->hello,
+             (unsigned long)pipe.st_ino);
+    setenv("CLOSEWAIT_HELLO", hello, 1);
+    if (asprintf(&value, "%s%sformat=json,output=%s", preload->options,
+                 preload->options[0] ? "," : "", preload->output) < 0)
+        return;
+    setenv("CLOSEWAIT_OPTIONS", value, 1);
+    free(value);
+}
+
 static bool executable(const char *path)
 {
     struct stat st;

@@ -14,6 +14,17 @@
  */
 bool preload_find(char *path, size_t path_size, char *why, size_t why_size);
 
+/* What the shim is to find in the program's environment. */
+struct preload {
+    const char *shim;    /* its path */
+    const char *options; /* CLOSEWAIT_OPTIONS */
+    const char *output;  /* the file that it reports to, in JSON */
+    int hello;           /* the end of a pipe of our parent's that it writes its process id to */
+};
+
+/* Puts it into our own: for a child, before it executes the program. */
+void preload_dress(const struct preload *preload);
+
 /*
  * The file that execvp(3) would run for name, by PATH. False when there is none; errno then says
  * why, as execvp would.

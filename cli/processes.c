@@ -4,10 +4,12 @@
 #include <bsd/stdlib.h>
 #include <bsd/string.h>
 #include <dirent.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "array.h"
 
@@ -102,32 +104,57 @@ bool process_descriptors(pid_t pid, unsigned long *open, unsigned long *limit)
     return *limit > 0 && count_descriptors(pid, open);
 }
 
-bool process_maps(pid_t pid, const char *path)
+enum process_maps process_maps(pid_t pid, const char *path)
 {
     char name[64];
     char *line = NULL;
     size_t size = 0;
-    bool found = false;
+    enum process_maps found = MAPS_NOTHING;
     snprintf(name, sizeof(name), "/proc/%d/maps", (int)pid);
     FILE *file = fopen(name, "re");
-    while (file && !found && getline(&line, &size, file) > 0)
-        found = strstr(line, path) != NULL;
+    if (!file)
+        return errno == EACCES || errno == EPERM ? MAPS_HIDDEN : MAPS_NOTHING;
+    while (found != MAPS_IT && getline(&line, &size, file) > 0)
+        found = strstr(line, path) ? MAPS_IT : MAPS_OTHERS;
     free(line);
-    if (file)
-        fclose(file);
+    fclose(file);
     return found;
 }
 
-static unsigned long flags_of(pid_t pid)
+void process_program(pid_t pid, char *path, size_t size)
+{
+    char comm[COMM_SIZE];
+    char link[64];
+    snprintf(link, sizeof(link), "/proc/%d/exe", (int)pid);
+    const ssize_t len = readlink(link, path, size - 1);
+    path[len > 0 ? len : 0] = '\0';
+    if (len > 0)
+        return;
+    process_comm(pid, comm);
+    strlcpy(path, comm, size);
+}
+
+static unsigned long flags_or(pid_t pid, unsigned long gone)
 {
     enum { FIELDS_BEFORE_FLAGS = 7 }; /* the state, ppid ... tpgid */
     char stat[512];
     if (!read_file(pid, "stat", stat, sizeof(stat)))
-        return 0;
+        return gone;
     const char *at = after_name(stat);
     for (int i = 0; at && i < FIELDS_BEFORE_FLAGS; i++)
         at = strchr(at + 1, ' ');
-    return at ? strtoul(at, NULL, 10) : 0;
+    return at ? strtoul(at, NULL, 10) : gone;
+}
+
+static unsigned long flags_of(pid_t pid)
+{
+    return flags_or(pid, 0);
+}
+
+bool process_is_ending(pid_t tid)
+{
+    enum { EXITING = 0x4 }; /* PF_EXITING: exit_signals() comes before exit_files() in do_exit() */
+    return flags_or(tid, EXITING) & EXITING;
 }
 
 bool process_is_kernel_thread(pid_t pid)

@@ -37,8 +37,20 @@ pid_t process_parent(pid_t pid);
  */
 bool process_descriptors(pid_t pid, unsigned long *open, unsigned long *limit);
 
-/* Whether it has the file of that path in its memory. False when we may not know. */
-bool process_maps(pid_t pid, const char *path);
+/* Whether it has the file of that path in its memory. */
+enum process_maps {
+    MAPS_NOTHING, /* it has ended */
+    MAPS_OTHERS,
+    MAPS_IT,
+    MAPS_HIDDEN, /* we may not know */
+};
+enum process_maps process_maps(pid_t pid, const char *path);
+
+/*
+ * The path of the program that it runs, as the kernel knows it; its short name where we may not
+ * know. Empty when it has ended.
+ */
+void process_program(pid_t pid, char *path, size_t size);
 
 /* Kernel threads have a pid and no descriptors of their own. False for one that has ended. */
 bool process_is_kernel_thread(pid_t pid);
@@ -48,6 +60,12 @@ bool process_is_kernel_thread(pid_t pid);
  * process's own instructions, and cannot be traced.
  */
 bool process_is_worker(pid_t tid);
+
+/*
+ * Whether a thread has begun to end, or is gone. It gives up its descriptors after that, and the
+ * process is seen to have ended only later.
+ */
+bool process_is_ending(pid_t tid);
 
 /*
  * How many processes, of those that we may look into, have text in their environment: what was

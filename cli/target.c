@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "kernel.h"
 
 /* A pidfd of a thread that is not the first (pidfd_open(2)); since Linux 6.9. */
 enum { THREAD_TOO = O_EXCL };
@@ -64,6 +65,15 @@ int target_copy(const struct target *target, int fd)
     return (int)syscall(SYS_pidfd_getfd, target->thread, fd, 0);
 }
 
+int target_copy_of(const struct target *target, int fd, uint64_t cookie)
+{
+    const int copy = target_copy(target, fd);
+    if (copy < 0 || kernel_cookie(copy) == cookie)
+        return copy;
+    close(copy);
+    return -1;
+}
+
 void target_explain_tracer(const struct target *target, pid_t tracer, char *why, size_t why_size)
 {
     char comm[COMM_SIZE];
@@ -107,12 +117,6 @@ void target_explain_refusal(const struct target *target, char *why, size_t why_s
                      : " for a process of another user, or one that changed its user: run as root");
 }
 
-static bool runs(pid_t pid, pid_t tid)
-{
-    const char state = target_state(pid, tid);
-    return state && state != 'Z' && state != 'X';
-}
-
 /* A thread that has not ended; 0: there is none. */
 static pid_t any_thread(pid_t pid)
 {
@@ -124,7 +128,7 @@ static pid_t any_thread(pid_t pid)
         return 0;
     for (const struct dirent *entry; !found && (entry = readdir(folder));) {
         const pid_t tid = (pid_t)strtonum(entry->d_name, 1, INT_MAX, NULL);
-        if (tid > 0 && runs(pid, tid))
+        if (tid > 0 && !process_is_ending(tid))
             found = tid;
     }
     closedir(folder);
@@ -140,7 +144,7 @@ static pid_t living_thread(pid_t pid)
     enum { LOOKS = 50, LOOK_MS = 2 };
     pid_t found = pid;
     for (int i = 0; i < LOOKS; i++) {
-        if (target_state(pid, pid) != 'Z')
+        if (!process_is_ending(pid))
             return pid;
         found = any_thread(pid);
         if (!found)
@@ -212,6 +216,19 @@ static bool is_enterable(struct target *target, char *why, size_t why_size)
     return !other;
 }
 
+static bool enter_by(struct target *target, pid_t tid, char *why, size_t why_size)
+{
+    target->tid = tid;
+    target->thread = tid == target->pid ? fcntl(target->pidfd, F_DUPFD_CLOEXEC, 0)
+                                        : (int)syscall(SYS_pidfd_open, tid, THREAD_TOO);
+    if (target->thread < 0)
+        snprintf(why, why_size,
+                 "the first thread of process %d has ended: its others can be entered from Linux "
+                 "6.9 on",
+                 (int)target->pid);
+    return target->thread >= 0;
+}
+
 bool target_open(struct target *target, pid_t pid, char *why, size_t why_size)
 {
     *target = (struct target){.pid = pid, .thread = -1};
@@ -228,17 +245,20 @@ bool target_open(struct target *target, pid_t pid, char *why, size_t why_size)
     }
     process_comm(pid, target->comm);
     container_of(pid, target->container);
-    target->tid = living_thread(pid);
-    target->thread = target->tid == pid ? fcntl(target->pidfd, F_DUPFD_CLOEXEC, 0)
-                                        : (int)syscall(SYS_pidfd_open, target->tid, THREAD_TOO);
-    if (target->thread < 0) {
-        snprintf(why, why_size,
-                 "the first thread of process %d has ended: its others can be entered from Linux "
-                 "6.9 on",
-                 (int)pid);
+    return enter_by(target, living_thread(pid), why, why_size) &&
+           is_enterable(target, why, why_size);
+}
+
+bool target_follow(struct target *target, char *why, size_t why_size)
+{
+    why[0] = '\0';
+    if (!process_is_ending(target->tid))
+        return true;
+    const pid_t other = any_thread(target->pid);
+    if (other == 0)
         return false;
-    }
-    return is_enterable(target, why, why_size);
+    close(target->thread);
+    return enter_by(target, other, why, why_size);
 }
 
 void target_close(struct target *target)

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "container.h"
@@ -33,12 +34,21 @@ void target_close(struct target *target);
 bool target_lives(const struct target *target);
 
 /*
+ * Takes another thread when the one that it is looked at by has ended and others go on. False when
+ * none does that can be looked at: then *why says so, or is empty when the process just ends.
+ */
+bool target_follow(struct target *target, char *why, size_t why_size);
+
+/*
  * A descriptor of ours for what its descriptor fd is (pidfd_getfd); -1, with errno, when there is
  * none. The copy keeps the socket alive: a connection that the program closes meanwhile ends, and a
- * port that it gives up is free, only when the copy is closed. So it is kept for some
- * microseconds, and none is ever made of a connection that is alive.
+ * port that it gives up is free, only when the copy is closed. So it is kept for some microseconds,
+ * and none is ever made of a connection that is alive but of a leaked one that is probed.
  */
 int target_copy(const struct target *target, int fd);
+
+/* The same if it is the socket with that cookie; -1 otherwise. */
+int target_copy_of(const struct target *target, int fd, uint64_t cookie);
 
 /* The value of a line of /proc/PID/task/TID/status, as "TracerPid"; -1 when it cannot be read. */
 long target_status(pid_t pid, pid_t tid, const char *name);

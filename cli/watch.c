@@ -3,7 +3,6 @@
  */
 #define _GNU_SOURCE
 #include <bsd/stdlib.h>
-#include <bsd/string.h>
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
@@ -17,6 +16,7 @@
 
 #include "array.h"
 #include "must.h"
+#include "option_words.h"
 #include "options.h"
 #include "processes.h"
 #include "tell.h"
@@ -24,10 +24,10 @@
 #include "watch_metrics.h"
 #include "watched.h"
 
-enum { GO_ON = -1, OPTIONS_SIZE = 8192 };
+enum { GO_ON = -1 };
 
 struct watch {
-    char words[OPTIONS_SIZE]; /* as the shim reads them */
+    char words[OPTION_WORDS_SIZE]; /* as the shim reads them */
     struct rules rules;
     bool stacks;
     const char *name; /* of the processes, or NULL */
@@ -64,24 +64,6 @@ static bool complain(const char *what)
 {
     fprintf(stderr, "closewait watch: %s\n", what);
     return false;
-}
-
-static bool add_option(struct watch *watch, const char *key, const char *value)
-{
-    if (strchr(value, ',')) {
-        fprintf(stderr,
-                "closewait watch: --%s='%s' has a comma, which separates options: choose a value "
-                "without one\n",
-                key, value);
-        return false;
-    }
-    if (watch->words[0])
-        strlcat(watch->words, ",", sizeof(watch->words));
-    strlcat(watch->words, key, sizeof(watch->words));
-    strlcat(watch->words, "=", sizeof(watch->words));
-    if (strlcat(watch->words, value, sizeof(watch->words)) < sizeof(watch->words))
-        return true;
-    return complain("the options are too long");
 }
 
 static bool read_pids(struct watch *watch, int argc, char **argv)
@@ -131,7 +113,7 @@ static int read_arguments(struct watch *watch, int argc, char **argv)
             watch->file = optarg;
         else if (c == 't')
             watch->stacks = true;
-        else if (!add_option(watch, known[index].name, optarg))
+        else if (!option_words_add(watch->words, "watch", known[index].name, optarg))
             return EXIT_USAGE;
     }
     struct options options;

@@ -93,7 +93,7 @@ static void recall(struct memory *memory, struct found *found, uint64_t now)
     if (memory->unread_bytes != found->facts.unread_bytes ||
         (found->history.eof_read && !memory->eof_read))
         memory->touched_ms = now;
-    if (over && !memory->over)
+    if (over && !memory->over && !memory->told)
         memory->gone_ms = now;
     memory->unread_bytes = found->facts.unread_bytes;
     memory->eof_read |= found->history.eof_read;
@@ -168,10 +168,27 @@ static void close_all(struct watched *watched, struct burials *burials, const st
     }
 }
 
+/* Of the sockets that are there no more. */
+static void end_probes(struct watched *watched)
+{
+    struct probing **on = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < watched->count; i++) {
+        struct memory *memory = &watched->sockets[i];
+        if (!memory->probing.on || memory->there)
+            continue;
+        on = array_grow(on, count, sizeof(struct probing *));
+        on[count++] = &memory->probing;
+    }
+    probings_end(on, count, &watched->target);
+    free(on);
+}
+
 /* Those that are there no more were closed: by us, by the program, or never told. */
 static void forget(struct watched *watched, const struct rules *rules)
 {
     size_t kept = 0;
+    end_probes(watched);
     for (size_t i = 0; i < watched->count; i++) {
         struct memory *memory = &watched->sockets[i];
         if (!memory->there && memory->told && !memory->closed) {
@@ -191,6 +208,16 @@ static bool is_spared(const struct found *found, const struct rules *rules)
     return rules_spare(rules, &leak);
 }
 
+static void probe(const struct watched *watched, struct memory *memory, const struct found *found,
+                  const struct rules *rules)
+{
+    struct probing *probing = &memory->probing;
+    if (found->ruling.probe && !is_spared(found, rules))
+        probing_begin(probing, found, &watched->target, &rules->options);
+    else if (!found->ruling.probe && probing->on)
+        probings_end(&probing, 1, &watched->target);
+}
+
 static void judge_all(struct watched *watched, struct findings *findings, const struct rules *rules)
 {
     struct burials burials = {0};
@@ -205,6 +232,7 @@ static void judge_all(struct watched *watched, struct findings *findings, const 
         recall(memory, found, now);
         found->ruling = judge(&found->facts, &found->history, &rules->options);
         tell_leak(watched, found, memory, rules, now);
+        probe(watched, memory, found, rules);
         if (found->ruling.reap != REAP_NOT && !found->shared && !is_spared(found, rules))
             burials_add(&burials, found, false);
     }
@@ -223,19 +251,25 @@ static void learn_name(struct target *target)
         memcpy(target->comm, comm, sizeof(comm));
 }
 
-bool watched_look(struct watched *watched, const struct rules *rules)
+/* What keeps us from a process that ends is its end: the next look knows of it. */
+static void look(struct watched *watched, const struct rules *rules)
 {
     char why[512];
     struct findings findings = {0};
+    if (target_follow(&watched->target, why, sizeof(why)) &&
+        findings_take(&findings, &watched->target, &rules->options, why, sizeof(why)))
+        judge_all(watched, &findings, rules);
+    else if (why[0] && !process_is_ending(watched->target.tid))
+        complain(watched, why);
+    findings_free(&findings);
+}
+
+bool watched_look(struct watched *watched, const struct rules *rules)
+{
     learn_name(&watched->target);
     if (!target_lives(&watched->target))
         return false;
-    if (findings_take(&findings, &watched->target, &rules->options, why, sizeof(why)) &&
-        target_lives(&watched->target))
-        judge_all(watched, &findings, rules);
-    else if (target_lives(&watched->target))
-        complain(watched, why);
-    findings_free(&findings);
+    look(watched, rules);
     return true;
 }
 
@@ -257,6 +291,9 @@ uint32_t watched_pace_ms(const struct options *options)
 
 void watched_free(struct watched *watched)
 {
+    for (size_t i = 0; i < watched->count; i++)
+        watched->sockets[i].there = false;
+    end_probes(watched);
     free(watched->sockets);
     if (watched->output > STDERR_FILENO)
         close(watched->output);

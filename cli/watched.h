@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "endpoint.h"
+#include "probing.h"
 #include "rules.h"
 #include "target.h"
 
@@ -28,7 +29,8 @@ struct memory {
     bool quiet;  /* a pattern suppresses it */
     bool closed; /* by us */
     bool there;  /* in this look */
-    int fd;      /* the rest is for the record of a late close */
+    struct probing probing;
+    int fd; /* the rest is for the record of a late close */
     struct endpoint local;
     struct endpoint peer;
 };

@@ -7,11 +7,13 @@
 #include <limits.h>
 #include <linux/kcmp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -26,7 +28,10 @@
  * stand still for STOP_MS then, go on for as long, and are tried again. One that only waits for a
  * processor does, sooner or later: BUSY_MS.
  */
-enum { TRIES = 5, STOP_MS = 60, BUSY_MS = 1000, LOOK_US = 30 };
+enum { TRIES = 5, STOP_MS = 60, BUSY_MS = 1000, EAGER_TURNS = 20, LOOK_US = 30 };
+
+/* See setpriority(2). */
+enum { HIGHEST_PRIORITY = -20 };
 
 /* A thread that is traced by us. */
 struct tracee {
@@ -51,9 +56,12 @@ struct world {
     size_t why_size;
     struct tracee *tracees;
     size_t count;
-    pid_t restless; /* a thread that did not stop */
-    bool refused;   /* a thread could not be seized, and nothing shows why */
+    size_t found;         /* the index of the tracee that was found last */
+    uint64_t instruction; /* see hand_instruction */
+    pid_t restless;       /* a thread that did not stop */
+    bool refused;         /* a thread could not be seized, and nothing shows why */
     uint64_t since_us;
+    uint64_t stood_us;
     struct hand hand;
     enum outcome outcome;
 };
@@ -65,12 +73,17 @@ static uint64_t now_us(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-static struct tracee *find(const struct world *world, pid_t tid)
+/* They are listed in one order: the next one mostly is the one after that. */
+static struct tracee *find(struct world *world, pid_t tid)
 {
-    for (size_t i = 0; i < world->count; i++)
-        if (world->tracees[i].tid == tid)
-            return &world->tracees[i];
-    return NULL;
+    size_t at = world->found + 1;
+    if (at >= world->count || world->tracees[at].tid != tid)
+        for (at = 0; at < world->count && world->tracees[at].tid != tid; at++) {
+        }
+    if (at == world->count)
+        return NULL;
+    world->found = at;
+    return &world->tracees[at];
 }
 
 static void add(struct world *world, pid_t tid)
@@ -176,16 +189,19 @@ static bool hear(const struct world *world, struct tracee *tracee)
     return true;
 }
 
-/* Whether all have stopped. Forgets those that have ended. */
+/*
+ * Whether all have stopped. Forgets those that have ended. The first that has not stopped is waited
+ * for: the others are asked when it has.
+ */
 static bool hear_all(struct world *world)
 {
     size_t kept = 0;
     bool all = true;
     for (size_t i = 0; i < world->count; i++) {
         struct tracee tracee = world->tracees[i];
-        if (!tracee.stopped && !hear(world, &tracee))
+        if (all && !tracee.stopped && !hear(world, &tracee))
             continue;
-        if (!tracee.stopped) {
+        if (all && !tracee.stopped) {
             world->restless = tracee.tid;
             all = false;
         }
@@ -253,7 +269,8 @@ static enum outcome inspect(struct world *world)
     }
     if (hand == 0)
         return OUTCOME_HANDLESS;
-    return hand_take(&world->hand, world->target->pid, hand, &best, world->why, world->why_size)
+    return hand_take(&world->hand, world->target->pid, hand, &best, world->instruction, world->why,
+                     world->why_size)
                ? OUTCOME_STILL
                : OUTCOME_NEVER;
 }
@@ -284,12 +301,15 @@ static bool is_all_its_own(struct world *world)
     return target_lives(world->target);
 }
 
-static enum outcome settle(struct world *world)
+static enum outcome has_ended(const struct world *world)
 {
-    if (is_all_its_own(world))
-        return inspect(world);
     snprintf(world->why, world->why_size, "process %d has ended", (int)world->target->pid);
     return OUTCOME_NEVER;
+}
+
+static enum outcome settle(struct world *world)
+{
+    return is_all_its_own(world) ? inspect(world) : has_ended(world);
 }
 
 static bool is_patient(const struct world *world, uint64_t waited_ms)
@@ -300,6 +320,20 @@ static bool is_patient(const struct world *world, uint64_t waited_ms)
            target_state(world->target->pid, world->restless) != 'D';
 }
 
+/* Whether all that are traced have stopped; false when patience was not enough for that. */
+static bool await_all(struct world *world, uint64_t begin)
+{
+    for (int turn = 0; !hear_all(world); turn++) {
+        if (!is_patient(world, clock_ms() - begin))
+            return false;
+        if (turn < EAGER_TURNS)
+            sched_yield();
+        else
+            clock_sleep_us(LOOK_US);
+    }
+    return true;
+}
+
 /*
  * All have stopped when they had before a look that found no other: a thread that was already in
  * clone(2) when it was seized makes one that is not ours.
@@ -308,6 +342,8 @@ static enum outcome stop(struct world *world)
 {
     const uint64_t begin = clock_ms();
     bool still = false;
+    if (!target_lives(world->target)) /* its id can be another's since we looked */
+        return has_ended(world);
     for (;;) {
         bool more = false;
         if (!seize_all(world, &more))
@@ -317,12 +353,10 @@ static enum outcome stop(struct world *world)
             if (outcome != OUTCOME_RESTLESS)
                 return outcome;
         }
-        ask_all(world);
-        still = hear_all(world);
         if (!is_patient(world, clock_ms() - begin))
             return give_up(world);
-        if (!still)
-            clock_sleep_us(LOOK_US);
+        ask_all(world);
+        still = await_all(world, begin);
     }
 }
 
@@ -337,12 +371,16 @@ static void release(const struct world *world)
 static void *try_once(void *argument)
 {
     struct world *world = argument;
+    /* Of this thread, where we may: as long as it is not served, a whole process stands still. */
+    setpriority(PRIO_PROCESS, (id_t)gettid(), HIGHEST_PRIORITY);
+    world->instruction = hand_instruction(world->target->pid, world->target->tid);
     world->outcome = stop(world);
     if (world->outcome == OUTCOME_STILL) {
         world->visit(world, world->argument);
         hand_release(&world->hand);
     }
     release(world);
+    world->stood_us = world_stopped_us(world);
     return NULL;
 }
 
@@ -372,8 +410,8 @@ static void explain(const struct world *world)
              (int)pid, state == 'D' ? ", it waits for the kernel or for a vfork child" : "");
 }
 
-bool world_visit(const struct target *target, world_visitor *visit, void *argument, char *why,
-                 size_t why_size)
+bool world_visit(const struct target *target, world_visitor *visit, void *argument,
+                 uint64_t *stood_us, char *why, size_t why_size)
 {
     sigset_t all;
     sigset_t before;
@@ -394,6 +432,7 @@ bool world_visit(const struct target *target, world_visitor *visit, void *argume
         clock_sleep_ms(STOP_MS);
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    *stood_us = world.stood_us;
     return world.outcome == OUTCOME_STILL;
 }
 

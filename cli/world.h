@@ -35,12 +35,13 @@ struct world;
 typedef void world_visitor(struct world *world, void *argument);
 
 /*
- * Stops it, calls visit, and lets it go on. False, with what was wrong and what to do in why, when
- * it could not be stopped within some tenths of a second, or ended: visit was not called then. Not
- * for two threads at once.
+ * Stops it, calls visit, and lets it go on. stood_us: from when the first thread was stopped until
+ * the last was let go. False, with what was wrong and what to do in why, when it could not be
+ * stopped within some tenths of a second, or ended: visit was not called then. Not for two threads
+ * at once.
  */
-bool world_visit(const struct target *target, world_visitor *visit, void *argument, char *why,
-                 size_t why_size);
+bool world_visit(const struct target *target, world_visitor *visit, void *argument,
+                 uint64_t *stood_us, char *why, size_t why_size);
 
 /* For a visitor: a system call of the process's own. Its result or -errno; -ESRCH: it has ended. */
 long world_call(struct world *world, long number, long a, long b, long c);

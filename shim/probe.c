@@ -1,29 +1,10 @@
 #include "probe.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <string.h>
-#include <sys/socket.h>
 
+#include "keepalive.h"
 #include "kernel.h"
-#include "raw.h"
 #include "signals.h"
-
-/* Where each setting is, as the kernel has it. */
-static const struct {
-    int level;
-    int name;
-    size_t at;
-} options[] = {
-    {IPPROTO_TCP, TCP_USER_TIMEOUT, offsetof(struct keepalive, user_timeout_ms)},
-    {IPPROTO_TCP, TCP_KEEPCNT, offsetof(struct keepalive, count)},
-    {IPPROTO_TCP, TCP_KEEPINTVL, offsetof(struct keepalive, interval_s)},
-    {IPPROTO_TCP, TCP_KEEPIDLE, offsetof(struct keepalive, idle_s)},
-    {SOL_SOCKET, SO_KEEPALIVE, offsetof(struct keepalive, on)},
-};
-enum { OPTIONS = sizeof(options) / sizeof(options[0]) };
 
 /*
  * Written by the watcher, each once and before a slot says its index; the release of that slot's
@@ -34,59 +15,9 @@ static struct keepalive kept[KEPT + 1]; /* by index, from 1 on */
 static _Atomic uint32_t kept_count;
 static struct keepalive ours;
 
-static uint32_t *setting(struct keepalive *keepalive, int which)
-{
-    return (uint32_t *)(void *)((char *)keepalive + options[which].at);
-}
-
-static bool get(int fd, struct keepalive *keepalive)
-{
-    for (int i = 0; i < OPTIONS; i++) {
-        socklen_t len = sizeof(uint32_t);
-        if (raw5(SYS_getsockopt, fd, options[i].level, options[i].name, (long)setting(keepalive, i),
-                 (long)&len) != 0)
-            return false;
-    }
-    return true;
-}
-
-static void set(int fd, struct keepalive keepalive)
-{
-    for (int i = 0; i < OPTIONS; i++)
-        raw5(SYS_setsockopt, fd, options[i].level, options[i].name, (long)setting(&keepalive, i),
-             sizeof(uint32_t));
-}
-
-static uint32_t within(uint32_t low, uint32_t value, uint32_t high)
-{
-    return value < low ? low : value > high ? high : value;
-}
-
-struct keepalive probe_settings(uint32_t grace_ms)
-{
-    const uint32_t shortest_s = (PROBE_SILENCE_S + PROBE_COUNT_MAX - 1) / PROBE_COUNT_MAX;
-    const uint32_t idle_s = within(1, grace_ms / 1000, PROBE_INTERVAL_S);
-    const uint32_t interval_s = within(shortest_s, idle_s, PROBE_INTERVAL_S);
-    return (struct keepalive){
-        .count = (PROBE_SILENCE_S + interval_s - 1) / interval_s,
-        .interval_s = interval_s,
-        .idle_s = idle_s,
-        .on = 1,
-    };
-}
-
 bool probe_changes(int level, int name)
 {
-    for (int i = 0; i < OPTIONS; i++)
-        if (options[i].level == level && options[i].name == name)
-            return true;
-    return false;
-}
-
-static bool can_be_put_back(const struct keepalive *keepalive)
-{
-    return keepalive->count - 1 < PROBE_COUNT_MAX && keepalive->idle_s - 1 < PROBE_SETTING_MAX &&
-           keepalive->interval_s - 1 < PROBE_SETTING_MAX;
+    return keepalive_has(level, name);
 }
 
 /* 0 when there is no room. */
@@ -94,7 +25,7 @@ static uint32_t index_of(const struct keepalive *keepalive)
 {
     const uint32_t count = atomic_load_explicit(&kept_count, memory_order_relaxed);
     for (uint32_t i = 1; i <= count; i++)
-        if (memcmp(&kept[i], keepalive, sizeof(*keepalive)) == 0)
+        if (keepalive_same(&kept[i], keepalive))
             return i;
     if (count == KEPT)
         return 0;
@@ -105,25 +36,26 @@ static uint32_t index_of(const struct keepalive *keepalive)
 
 void probe_init(uint32_t grace_ms)
 {
-    ours = probe_settings(grace_ms);
+    ours = keepalive_of_probe(grace_ms);
 }
 
 static bool is_ours(const struct keepalive *keepalive)
 {
-    return memcmp(keepalive, &ours, sizeof(ours)) == 0;
+    return keepalive_same(keepalive, &ours);
 }
 
 /* What is ours already was set by way of another descriptor. */
 void probe_begin(int fd, struct slot *slot)
 {
     struct keepalive own;
-    if ((slot_word(slot) & SLOT_KEPT) || !get(fd, &own) || is_ours(&own) || !can_be_put_back(&own))
+    if ((slot_word(slot) & SLOT_KEPT) || !keepalive_get(fd, &own) || is_ours(&own) ||
+        !keepalive_can_be_put_back(&own))
         return;
     const uint32_t index = index_of(&own);
     if (index == 0)
         return;
     slot_flag(slot, index << SLOT_KEPT_SHIFT);
-    set(fd, ours);
+    keepalive_set(fd, ours);
 }
 
 void probe_end(int fd, struct slot *slot)
@@ -132,8 +64,8 @@ void probe_end(int fd, struct slot *slot)
     struct keepalive now;
     if (index == 0)
         return;
-    if (get(fd, &now) && is_ours(&now))
-        set(fd, kept[index]);
+    if (keepalive_get(fd, &now) && is_ours(&now))
+        keepalive_set(fd, kept[index]);
     atomic_fetch_and(&slot->word, ~(uint32_t)SLOT_KEPT);
 }
 

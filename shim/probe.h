@@ -18,25 +18,6 @@
 
 #include "slots.h"
 
-enum {
-    PROBE_SILENCE_S = 675,    /* tcp(7): 9 probes at intervals of 75 s */
-    PROBE_INTERVAL_S = 75,    /* the longest that we choose */
-    PROBE_COUNT_MAX = 127,    /* MAX_TCP_KEEPCNT */
-    PROBE_SETTING_MAX = 32767 /* MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL; in seconds */
-};
-
-/* In the order in which they are set: what the timer starts with comes last. */
-struct keepalive {
-    uint32_t user_timeout_ms; /* TCP_USER_TIMEOUT: it would cut the silence short */
-    uint32_t count;
-    uint32_t interval_s;
-    uint32_t idle_s;
-    uint32_t on;
-};
-
-/* The settings of a probe. Pure. */
-struct keepalive probe_settings(uint32_t grace_ms);
-
 /* Called once, by the constructor. */
 void probe_init(uint32_t grace_ms);
 

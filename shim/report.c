@@ -370,6 +370,15 @@ void report_summary(void)
     write_told(&told);
 }
 
+uint32_t report_changes(void)
+{
+    struct totals all = counts;
+    if (rules->format == FORMAT_JSON)
+        return 0;
+    sites_sum(&all);
+    return all.leaked + all.reaped + all.suppressed + all.late + all.lost;
+}
+
 void report_summary_if_any(void)
 {
     if (counts.leaked + counts.reaped + counts.suppressed + counts.lost + record_lost() > 0)

@@ -54,6 +54,12 @@ void report_summary_if_any(void);
 /* For the summary: how often the watcher looks around, where that is slower than it would; or 0. */
 void report_pace(uint32_t sweep_ms);
 
+/*
+ * A number that differs when there is more to sum up than before. 0 where lines are objects: there
+ * each count is exact, and a summary ends the process for who reads them (cli/tally.h).
+ */
+uint32_t report_changes(void);
+
 /* Says that the program is no longer watched, and why. */
 void report_retirement(enum retirement why);
 

@@ -8,7 +8,6 @@
 #include <stddef.h>
 
 #include "clock.h"
-#include "freeze.h"
 #include "kernel.h"
 #include "look.h"
 #include "pace.h"
@@ -20,6 +19,7 @@
 #include "scan.h"
 #include "sites.h"
 #include "slots.h"
+#include "standstill.h"
 #include "telling.h"
 #include "tombs.h"
 
@@ -59,45 +59,22 @@ static void set_due(struct slot *slot, uint32_t ms)
     atomic_store_explicit(&slot->due_cs, clock_cs(clock_ms() + ms + 9), memory_order_relaxed);
 }
 
-/* Where no hook tells of a close, the program is stopped for what changes anything. 0, or an errno.
- */
-static int stop(void)
-{
-    return scan_is_on() ? freeze_begin() : 0;
-}
-
-static void go_on(void)
-{
-    if (scan_is_on())
-        freeze_end();
-}
-
 static int bury(int fd, const struct look *look)
 {
-    const int stopped = stop();
-    if (stopped != 0)
-        return stopped;
-    const int error = reap_bury(fd, look->leak.cookie, look->ruling.reap);
-    go_on();
-    return error;
+    const int stopped = standstill_begin();
+    return stopped ? stopped : reap_bury(fd, look->leak.cookie, look->ruling.reap);
 }
 
 static void begin_probe(int fd, struct slot *slot, uint64_t cookie)
 {
-    if ((slot_word(slot) & SLOT_KEPT) || stop() != 0)
-        return;
-    if (kernel_cookie(fd) == cookie)
+    if (!(slot_word(slot) & SLOT_KEPT) && standstill_begin() == 0 && kernel_cookie(fd) == cookie)
         probe_begin(fd, slot);
-    go_on();
 }
 
 static void end_probe(int fd, struct slot *slot, uint64_t cookie)
 {
-    if (!(slot_word(slot) & SLOT_KEPT) || stop() != 0)
-        return;
-    if (kernel_cookie(fd) == cookie)
+    if ((slot_word(slot) & SLOT_KEPT) && standstill_begin() == 0 && kernel_cookie(fd) == cookie)
         probe_end(fd, slot);
-    go_on();
 }
 
 /* What is told again is what was not told before: a failed reap is tried again and told once. */
@@ -125,10 +102,12 @@ static void settle(int fd, struct slot *slot, struct look *look)
     if (error == EAGAIN)
         set_due(slot, SWEEP_MS);
     slot_release(slot, buried ? SLOT_BURIED : SLOT_LIVE, SLOT_TOLD);
-    if (!told)
-        telling_leak(&look->leak, copied);
-    if (buried || (error && error != EAGAIN && !told))
-        telling_reap(look, error, copied && has_copy(fd, look->leak.cookie, 0));
+    standstill_tell(&(struct tidings){.look = *look,
+                                      .leak = !told,
+                                      .copied = copied,
+                                      .reap = buried || (error && error != EAGAIN && !told),
+                                      .error = error,
+                                      .held = copied && has_copy(fd, look->leak.cookie, 0)});
 }
 
 /* The judge says when time alone could change its mind; reading and sending could do so sooner. */
@@ -141,6 +120,8 @@ static uint32_t again_ms(const struct ruling *ruling)
 
 static void look_closer(int fd, struct slot *slot)
 {
+    if (standstill_is_over())
+        standstill_end();
     if (!slot_claim(slot))
         return;
     struct look look = {.leak.opened_at =
@@ -229,6 +210,7 @@ static uint32_t attend_listener(int fd, struct slot *slot, struct batch *batch)
 {
     if (due_ms(slot) == 0) {
         poll_batch(batch);
+        standstill_end();
         queue_look(fd, slot, rules);
         now_ms = clock_ms();
     }
@@ -281,6 +263,9 @@ uint32_t sweep(const struct options *options, bool (*leaving)(void))
         }
     }
     poll_batch(&batch);
+    standstill_end();
+    if (scan_is_on())
+        telling_interim();
     const uint32_t paced_ms = pace_end(pause_ms);
     report_pace(paced_ms > pause_ms && paced_ms > SWEEP_MS ? paced_ms : 0);
     return paced_ms;

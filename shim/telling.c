@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 
+#include "clock.h"
 #include "kernel.h"
 #include "report.h"
 #include "sites.h"
@@ -166,6 +167,28 @@ static void run_last_summary(void *unused)
 void telling_held(const struct options *options, bool (*leaving)(void))
 {
     tell_each_held(options, leaving);
+    thread_apart(run_summary, NULL);
+}
+
+void telling_interim(void)
+{
+    enum { FIRST_MS = 5000, NEXT_MS = 60000 };
+    static uint32_t told_changes;
+    static uint64_t due_ms;
+    static uint64_t told_ms;
+    const uint32_t changes = report_changes();
+    const uint64_t now = clock_ms();
+    if (changes == 0) /* a forked child's own */
+        told_changes = 0;
+    if (changes == told_changes)
+        return;
+    if (due_ms == 0)
+        due_ms = told_ms && told_ms + NEXT_MS > now + FIRST_MS ? told_ms + NEXT_MS : now + FIRST_MS;
+    if (now < due_ms)
+        return;
+    told_changes = changes;
+    told_ms = now;
+    due_ms = 0;
     thread_apart(run_summary, NULL);
 }
 

@@ -23,6 +23,12 @@ void telling_posted(const struct options *options, bool (*leaving)(void));
 /* The first leak that is found of each site, as it is now, and the summary. As telling_posted. */
 void telling_held(const struct options *options, bool (*leaving)(void));
 
+/*
+ * Where nobody tells us of the exit (scan.h): the summary so far, when a count has changed, some
+ * seconds after the first change, and then at most once a minute. In words alone (report_changes).
+ */
+void telling_interim(void);
+
 /* At the exit: what is owed, and the summary, if there is anything to sum up. */
 void telling_last(void);
 

@@ -177,7 +177,7 @@ Test(outside, lets_every_blocking_call_go_on, .timeout = 60)
 /* The one thread is the one that makes our calls. Some programs at a time. */
 Test(outside, lets_the_call_go_on_of_the_thread_that_it_uses, .timeout = 60)
 {
-    enum { GROUP = 4 };
+    enum { GROUP = 2 };
     static struct program programs[CALLS];
     in_port_t port = 0;
     char number[16];

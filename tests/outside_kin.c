@@ -11,6 +11,8 @@
 
 #include "support.h"
 
+static char answers[256];
+
 #define must_have(where, text)                                                                     \
     cr_expect_not_null(strstr(where, text), "no '%s' in:\n%s", text, where)
 
@@ -23,6 +25,31 @@ static void start(struct program *program, char *action, char *const steps[])
         built("closewait"),          "run", action, "--grace=300ms", "--error-exitcode=99", "--",
         built("tests/leaker-static")};
     int count = 7;
+    for (int i = 0; steps[i]; i++)
+        all[count++] = strcmp(steps[i], "connect") == 0 ? step("connect4", port) : steps[i];
+    program_start(program, NULL, all);
+    const int peer = accept(listener, NULL, NULL);
+    cr_assert_geq(peer, 0);
+    close(peer);
+    close(listener);
+}
+
+/* The same by a shell, which has the shim, and a line of its own that starts "$@". */
+static void start_by_shell(struct program *program, char *line, char *const steps[])
+{
+    in_port_t port = 0;
+    const int listener = peer_listen(AF_INET, &port);
+    char *all[16] = {built("closewait"),
+                     "run",
+                     "--action=close",
+                     "--grace=300ms",
+                     "--error-exitcode=99",
+                     "--",
+                     "sh",
+                     "-c",
+                     line,
+                     "sh"};
+    int count = 10;
     for (int i = 0; steps[i]; i++)
         all[count++] = strcmp(steps[i], "connect") == 0 ? step("connect4", port) : steps[i];
     program_start(program, NULL, all);
@@ -90,5 +117,52 @@ Test(outside_kin, a_child_that_has_the_shim_tells_its_leaks_itself)
         usleep(10000);
     program_go_on(&program);
     cr_expect_eq(program_end(&program), 99, "%s", program.reported);
+    cr_expect_eq(times(program.reported, ": leak: "), 1, "%s", program.reported);
+}
+
+Test(outside_kin, a_static_program_that_a_served_one_becomes_or_starts_is_watched)
+{
+    static char *const lines[] = {"exec \"$@\"", "\"$@\"; exit $?",
+                                  "exec 3<&0; \"$@\" <&3 & wait $!"};
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        struct program program;
+        start_by_shell(&program, lines[i],
+                       ARGS(built("tests/leaker-static"), "connect", "wait", "probe"));
+        program_must_report(&program, ": closed, and the connection is gone\n");
+        program_go_on(&program);
+        cr_expect_eq(program_end(&program), 99, "%s: %s", lines[i], program.reported);
+        must_have(program.said, "recv 0, send Broken pipe");
+        must_have(program.reported, "closewait run: the shim does not serve ");
+        must_have(program.reported, ": it is statically linked; it is watched from outside\n");
+        cr_expect_eq(times(program.reported, "closewait run: "), 1, "%s", program.reported);
+        cr_expect_eq(times(program.reported, ": leak: "), 1, "%s", program.reported);
+        must_have(program.reported, ": summary: 1 socket leaked");
+    }
+}
+
+Test(outside_kin, a_dynamic_program_without_the_preload_is_watched)
+{
+    struct program program;
+    start_by_shell(&program, "unset LD_PRELOAD; exec \"$@\"",
+                   ARGS(built("tests/leaker"), "connect", "wait", "probe"));
+    program_must_report(&program, ": closed, and the connection is gone\n");
+    program_go_on(&program);
+    cr_expect_eq(program_end(&program), 99, "%s", program.reported);
+    must_have(program.said, "recv 0, send Broken pipe");
+    must_have(program.reported,
+              ": the dynamic linker did not take it; it is watched from outside\n");
+    cr_expect_eq(times(program.reported, ": leak: "), 1, "%s", program.reported);
+}
+
+Test(outside_kin, nothing_is_said_of_programs_that_the_shim_serves)
+{
+    struct program program;
+    start_by_shell(&program, "\"$@\"; exit $?",
+                   ARGS(built("tests/leaker"), "connect", "wait", "nothing"));
+    program_must_report(&program, ": reap: fd ");
+    cr_expect_eq(shell(answers, sizeof(answers), "sleep 3"), 0); /* longer than the patience */
+    program_go_on(&program);
+    cr_expect_eq(program_end(&program), 99, "%s", program.reported);
+    cr_expect_eq(times(program.reported, "closewait run: "), 0, "%s", program.reported);
     cr_expect_eq(times(program.reported, ": leak: "), 1, "%s", program.reported);
 }

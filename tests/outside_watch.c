@@ -3,6 +3,7 @@
  */
 #define _GNU_SOURCE
 #include <criterion/criterion.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,6 +95,48 @@ Test(outside_watch, takes_a_report_back_when_the_program_closes)
     must_have(watch.reported, ", 1 closed late\n");
     program_go_on(&program);
     cr_expect_eq(program_end(&program), 0);
+}
+
+/* A process gives its descriptors up before it is seen to have ended: here there are many. */
+Test(outside_watch, calls_no_close_late_that_is_the_programs_end, .timeout = 60)
+{
+    enum { ROUNDS = 8 };
+    for (int i = 0; i < ROUNDS; i++) {
+        struct program program;
+        struct program watch;
+        program_start(&program, NULL, ARGS(built("tests/standing"), "1", "900"));
+        program_must_say(&program, "leaked\n");
+        program_start(&watch, NULL,
+                      ARGS(built("closewait"), "watch", "--grace=1ms", number(program.pid)));
+        program_must_report(&watch, ": leak: ");
+        poll(NULL, 0, 7 * i);
+        cr_expect_eq(program_end(&program), 0);
+        cr_expect_eq(program_end(&watch), 0);
+        cr_expect_eq(times(watch.reported, ": late close: "), 0, "%d: %s", i, watch.reported);
+    }
+}
+
+/* Its own table of descriptors is gone then, and the process's is not. */
+Test(outside_watch, goes_on_when_the_first_thread_ends)
+{
+    static const struct {
+        char *step;
+        int late;
+        const char *sum;
+    } rows[] = {{"nothing", 0, ", 1 held now\n"}, {"close", 1, ", 1 closed late\n"}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct program program;
+        struct program watch;
+        start_leaker(&program, ARGS("hand_over", "doze", rows[i].step, "doze"));
+        program_start(&watch, NULL,
+                      ARGS(built("closewait"), "watch", "--grace=100ms", number(program.pid)));
+        program_must_report(&watch, ": leak: ");
+        program_go_on(&program);
+        cr_expect_eq(program_end(&program), 0);
+        cr_expect_eq(program_end(&watch), 0);
+        cr_expect_eq(times(watch.reported, ": late close: "), rows[i].late, "%s", watch.reported);
+        must_have(watch.reported, rows[i].sum);
+    }
 }
 
 Test(outside_watch, sees_that_a_program_reads_and_waits_on)

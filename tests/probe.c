@@ -2,7 +2,7 @@
  * Probing: what it asks of the kernel, what it proves, and that the program does not notice.
  */
 #define _GNU_SOURCE
-#include "probe.h"
+#include "keepalive.h"
 
 #include <criterion/criterion.h>
 #include <netinet/in.h>
@@ -20,7 +20,7 @@ Test(probe, takes_silence_for_an_end_no_sooner_than_the_kernel_itself_would)
 {
     static const uint32_t graces_ms[] = {1, 999, 1000, 5999, 10000, 60000, 75000, 3600000};
     for (size_t i = 0; i < sizeof(graces_ms) / sizeof(graces_ms[0]); i++) {
-        const struct keepalive settings = probe_settings(graces_ms[i]);
+        const struct keepalive settings = keepalive_of_probe(graces_ms[i]);
         cr_expect_geq(settings.count * settings.interval_s, PROBE_SILENCE_S, "%u", graces_ms[i]);
         cr_expect_leq(settings.count, PROBE_COUNT_MAX, "%u", graces_ms[i]);
         cr_expect(settings.idle_s >= 1 && settings.idle_s <= PROBE_INTERVAL_S, "%u", graces_ms[i]);

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -26,7 +27,7 @@ static int start_inline_as(struct program *program, const char *options, char *i
     char text[16];
     const int listener = peer_listen(AF_INET, &port);
     snprintf(text, sizeof(text), "%d", port);
-    program_start(program, options, ARGS(built("tests/inline"), text, id));
+    program_start(program, options, ARGS(built("tests/inline"), text, "1", id));
     const int peer = accept(listener, NULL, NULL);
     cr_assert_geq(peer, 0);
     close(listener);
@@ -50,6 +51,42 @@ Test(scan, finds_a_socket_that_no_hook_saw_and_reaps_it)
     cr_expect_eq(read(peer, &c, 1), 0, "the FIN of the reaped socket");
     cr_expect_eq(program_end(&program), 0);
     close(peer);
+}
+
+/* How often the first thread, which waits in a call, was woken, or stopped. */
+static long wakings_of(pid_t pid)
+{
+    char said[64];
+    shell(said, sizeof(said), "sed -n 's/^voluntary_ctxt_switches:.//p' /proc/%d/status", (int)pid);
+    return strtol(said, NULL, 10);
+}
+
+Test(scan, stops_the_program_once_for_all_that_are_due)
+{
+    enum { COUNT = 50 };
+    struct program program;
+    in_port_t port = 0;
+    char text[16];
+    int peers[COUNT];
+    const int listener = peer_listen(AF_INET, &port);
+    snprintf(text, sizeof(text), "%d", port);
+    program_start(&program, "scan=on,action=close,grace=500ms",
+                  ARGS(built("tests/inline"), text, "50"));
+    for (int i = 0; i < COUNT; i++)
+        cr_assert_geq(peers[i] = accept(listener, NULL, NULL), 0);
+    usleep(100000); /* it waits by then */
+    const long before = wakings_of(program.pid);
+    for (int i = 0; i < COUNT; i++)
+        shutdown(peers[i], SHUT_WR);
+    for (int i = 0; i < COUNT; i++) {
+        char c;
+        cr_expect_eq(read(peers[i], &c, 1), 0, "the FIN of a reaped socket");
+        close(peers[i]);
+    }
+    const long stops = wakings_of(program.pid) - before;
+    cr_expect(stops > 0 && stops < COUNT / 2, "%ld", stops);
+    program_must_report(&program, ": summary: 50 sockets leaked at 1 call site");
+    cr_expect_eq(program_end(&program), 0);
 }
 
 Test(scan, leaves_a_program_of_libcs_alone_unless_it_is_asked_for)

@@ -1,8 +1,10 @@
 /*
  * A program whose system calls are its own, as Go's are: no hook hears of its socket.
  *
- *     inline PORT [ID]    connects to that port of the loopback address, becomes the user and group
- *                         of that number, and ends with standard input
+ *     inline PORT [COUNT [ID]]
+ *
+ * connects to that port of the loopback address, once or so often, becomes the user and group of
+ * that number, and ends with standard input.
  */
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -16,11 +18,13 @@ int main(int argc, char **argv)
     char c;
     addr.sin_port = htons((in_port_t)(argc > 1 ? strtol(argv[1], NULL, 10) : 0));
     addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const long fd = raw3(SYS_socket, AF_INET, SOCK_STREAM, 0);
-    if (raw3(SYS_connect, fd, (long)&addr, sizeof(addr)) != 0)
-        return 1;
-    if (argc > 2) {
-        const long id = strtol(argv[2], NULL, 10);
+    for (long left = argc > 2 ? strtol(argv[2], NULL, 10) : 1; left > 0; left--) {
+        const long fd = raw3(SYS_socket, AF_INET, SOCK_STREAM, 0);
+        if (raw3(SYS_connect, fd, (long)&addr, sizeof(addr)) != 0)
+            return 1;
+    }
+    if (argc > 3) {
+        const long id = strtol(argv[3], NULL, 10);
         if (raw2(SYS_setgroups, 1, (long)&(gid_t){(gid_t)id}) != 0 ||
             raw3(SYS_setresgid, id, id, id) != 0 || raw3(SYS_setresuid, id, id, id) != 0)
             return 1;

@@ -452,24 +452,47 @@ static void take(const char *step)
     }
 }
 
-int main(int argc, char **argv)
+static void *take_all(void *steps);
+
+/* The rest is another thread's, and this one ends. */
+static void hand_over(char **steps)
 {
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "exec") == 0) {
-            argv[i] = argv[0];
-            execv(argv[0], argv + i);
+    pthread_t other;
+    if (pthread_create(&other, NULL, take_all, steps) != 0)
+        fail("pthread_create");
+    pthread_exit(NULL);
+}
+
+static void *take_all(void *steps)
+{
+    static char *program;
+    char **argv = steps;
+    if (!program)
+        program = *argv++;
+    for (; *argv; argv++) {
+        if (strcmp(*argv, "hand_over") == 0)
+            hand_over(argv + 1);
+        if (strcmp(*argv, "exec") == 0) {
+            *argv = program;
+            execv(program, argv);
             fail("exec");
         }
-        if (begins(argv[i], "become=")) {
-            argv[i] = strchr(argv[i], '=') + 1;
-            execv(argv[i], argv + i);
+        if (begins(*argv, "become=")) {
+            *argv = strchr(*argv, '=') + 1;
+            execv(*argv, argv);
             fail("exec");
         }
-        take(argv[i]);
-        if (strcmp(argv[i], "wait") != 0) {
-            printf("did %s\n", argv[i]);
+        take(*argv);
+        if (strcmp(*argv, "wait") != 0) {
+            printf("did %s\n", *argv);
             fflush(stdout);
         }
     }
-    return 0;
+    exit(0);
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    take_all(argv);
 }
