@@ -452,47 +452,45 @@ static void take(const char *step)
     }
 }
 
-static void *take_all(void *steps);
+int main(int argc, char **argv);
 
-/* The rest is another thread's, and this one ends. */
-static void hand_over(char **steps)
+static void *go_on(void *argv)
 {
-    pthread_t other;
-    if (pthread_create(&other, NULL, take_all, steps) != 0)
-        fail("pthread_create");
-    pthread_exit(NULL);
+    exit(main(0, argv));
 }
 
-static void *take_all(void *steps)
+/* The rest is another thread's, and this one ends. */
+static void hand_over(char **argv)
 {
-    static char *program;
-    char **argv = steps;
-    if (!program)
-        program = *argv++;
-    for (; *argv; argv++) {
-        if (strcmp(*argv, "hand_over") == 0)
-            hand_over(argv + 1);
-        if (strcmp(*argv, "exec") == 0) {
-            *argv = program;
-            execv(program, argv);
-            fail("exec");
-        }
-        if (begins(*argv, "become=")) {
-            *argv = strchr(*argv, '=') + 1;
-            execv(*argv, argv);
-            fail("exec");
-        }
-        take(*argv);
-        if (strcmp(*argv, "wait") != 0) {
-            printf("did %s\n", *argv);
-            fflush(stdout);
-        }
-    }
-    exit(0);
+    pthread_t other;
+    if (pthread_create(&other, NULL, go_on, argv) != 0)
+        fail("pthread_create");
+    pthread_exit(NULL);
 }
 
 int main(int argc, char **argv)
 {
     (void)argc;
-    take_all(argv);
+    for (int i = 1; argv[i]; i++) {
+        if (strcmp(argv[i], "hand_over") == 0) {
+            argv[i] = argv[0];
+            hand_over(argv + i);
+        }
+        if (strcmp(argv[i], "exec") == 0) {
+            argv[i] = argv[0];
+            execv(argv[0], argv + i);
+            fail("exec");
+        }
+        if (begins(argv[i], "become=")) {
+            argv[i] = strchr(argv[i], '=') + 1;
+            execv(argv[i], argv + i);
+            fail("exec");
+        }
+        take(argv[i]);
+        if (strcmp(argv[i], "wait") != 0) {
+            printf("did %s\n", argv[i]);
+            fflush(stdout);
+        }
+    }
+    return 0;
 }
