@@ -313,6 +313,28 @@ test-long: all $(TEST_PROGRAMS) $(TEST_GO) $(GO_PROGRAMS)
 	BUILD=$(BUILD) tests/long/valgrind.sh
 	BUILD=$(BUILD) tests/long/transparency.sh
 
+# What the shim costs, against doing nothing and against its peers, into docs/performance.md.
+# QUICK=1: only what is exact, and it fails when a figure has grown. PART=instructions: one part, or
+# several. ROUNDS=20: of what is timed. RENEW=1 writes what QUICK=1 compares with.
+BENCH_PROGRAMS := $(addprefix $(BUILD)/tests/bench/,calls empty.so forward.so)
+BENCH_FLAGS     = $(if $(QUICK),--quick) $(if $(RENEW),--renew) \
+	$(if $(filter file,$(origin ROUNDS)),,--rounds $(ROUNDS))
+
+bench: all $(BENCH_PROGRAMS) $(BUILD)/tests/standing
+	BUILD=$(BUILD) CC='$(CC)' CFLAGS='$(CFLAGS)' tests/bench/run.py $(BENCH_FLAGS) $(PART)
+
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/programs/%.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< -lpthread -lbsd
+
+# As the shim is built, and started before all else: what it has is called by others' constructors.
+$(BUILD)/tests/bench/forward.so: tests/bench/programs/forward.c shim/calls.h
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(CFLAGS) -fPIC -shared -Wl,-z,initfirst -o $@ $<
+
+$(BUILD)/tests/bench/empty.so:
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -shared -o $@ -x c /dev/null
+
 # For how long closewait reap stops a process, by the number of its threads.
 bench-stop: all $(BUILD)/tests/standing
 	BUILD=$(BUILD) tests/bench/stop.sh
