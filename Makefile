@@ -316,15 +316,15 @@ test-long: all $(TEST_PROGRAMS) $(TEST_GO) $(GO_PROGRAMS)
 # What the shim costs, against doing nothing and against its peers, into docs/performance.md.
 # QUICK=1: only what is exact, and it fails when a figure has grown. PART=instructions: one part, or
 # several. ROUNDS=20: of what is timed. RENEW=1 writes what QUICK=1 compares with.
-BENCH_PROGRAMS := $(addprefix $(BUILD)/tests/bench/,calls empty.so forward.so)
+BENCH_PROGRAMS := $(addprefix $(BUILD)/tests/bench/,calls life spawn empty.so forward.so)
 BENCH_FLAGS     = $(if $(QUICK),--quick) $(if $(RENEW),--renew) \
 	$(if $(filter file,$(origin ROUNDS)),,--rounds $(ROUNDS))
 
 bench: all $(BENCH_PROGRAMS) $(BUILD)/tests/standing
 	BUILD=$(BUILD) CC='$(CC)' CFLAGS='$(CFLAGS)' tests/bench/run.py $(BENCH_FLAGS) $(PART)
 
-$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/programs/%.o
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< -lpthread -lbsd
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/programs/%.o $(BUILD)/tests/bench/programs/loopback.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lpthread -lbsd
 
 # As the shim is built, and started before all else: what it has is called by others' constructors.
 $(BUILD)/tests/bench/forward.so: tests/bench/programs/forward.c shim/calls.h

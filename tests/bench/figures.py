@@ -31,7 +31,8 @@ class Cell:
         if self.why:
             return "–"
         if self.more is not None:
-            return f"{self.more:+.{0 if round(self.more, 1) % 1 == 0 else 1}f} ({self.ratio:.2f})"
+            ratio = f" ({self.ratio:.2f})" if self.ratio is not None else ""
+            return f"{self.more:+.{0 if round(self.more, 1) % 1 == 0 else 1}f}{ratio}"
         if self.ratio is not None:
             return f"{self.ratio:.3f} ({self.low:.3f} to {self.high:.3f})"
         if self.spread:

@@ -12,35 +12,24 @@
  * connection is used by system calls that no hook sees: they are not what is measured.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <bsd/stdlib.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <valgrind/callgrind.h>
 
-#include "raw.h"
+#include "loopback.h"
 
 enum { FRAMES = 16, MOST = 1000000 };
 
-static struct sockaddr_in address = {.sin_family = AF_INET};
+static struct sockaddr_in address;
 static int listener;
 static int near = -1; /* a connection that lasts, and its other end */
 static int far = -1;
 static char byte[1];
 static struct iovec room = {byte, sizeof(byte)};
 static struct msghdr message = {.msg_iov = &room, .msg_iovlen = 1};
-
-static void must(bool good, const char *what)
-{
-    if (good)
-        return;
-    perror(what);
-    exit(1);
-}
 
 static void open_window(void)
 {
@@ -52,46 +41,12 @@ static void close_window(void)
     CALLGRIND_TOGGLE_COLLECT;
 }
 
-static void listen_here(void)
-{
-    socklen_t len = sizeof(address);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    listener = socket(AF_INET, SOCK_STREAM, 0);
-    must(bind(listener, (struct sockaddr *)&address, len) == 0 && listen(listener, 8) == 0 &&
-             getsockname(listener, (struct sockaddr *)&address, &len) == 0,
-         "calls: listen");
-}
-
-static void unseen_close(int fd)
-{
-    must(raw1(SYS_close, fd) == 0, "calls: close");
-}
-
-static int unseen_accept(void)
-{
-    const long fd = raw4(SYS_accept4, listener, 0, 0, 0);
-    must(fd >= 0, "calls: accept");
-    return (int)fd;
-}
-
-static int unseen_dial(void)
-{
-    const long fd = raw3(SYS_socket, AF_INET, SOCK_STREAM, 0);
-    must(fd >= 0 && raw3(SYS_connect, fd, (long)&address, sizeof(address)) == 0, "calls: dial");
-    return (int)fd;
-}
-
-static void unseen_byte(void)
-{
-    must(raw3(SYS_write, far, (long)byte, 1) == 1, "calls: a byte");
-}
-
 static int new_socket(void)
 {
     return socket(AF_INET, SOCK_STREAM, 0);
 }
 
-static bool dial(int fd)
+static bool connects(int fd)
 {
     return connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
 }
@@ -104,7 +59,7 @@ static void once_nothing(void)
 
 static void once_read(void)
 {
-    unseen_byte();
+    unseen_write(far);
     open_window();
     const ssize_t n = read(near, byte, 1);
     close_window();
@@ -113,7 +68,7 @@ static void once_read(void)
 
 static void once_recv(void)
 {
-    unseen_byte();
+    unseen_write(far);
     open_window();
     const ssize_t n = recv(near, byte, 1, 0);
     close_window();
@@ -122,7 +77,7 @@ static void once_recv(void)
 
 static void once_recvmsg(void)
 {
-    unseen_byte();
+    unseen_write(far);
     open_window();
     const ssize_t n = recvmsg(near, &message, 0);
     close_window();
@@ -134,7 +89,8 @@ static void once_write(void)
     open_window();
     const ssize_t n = write(near, byte, 1);
     close_window();
-    must(n == 1 && raw3(SYS_read, far, (long)byte, 1) == 1, "calls: write");
+    must(n == 1, "calls: write");
+    unseen_read(far);
 }
 
 static void once_poll(void)
@@ -149,9 +105,8 @@ static void once_poll(void)
 /* The first read at the end of a stream, and the second. */
 static void read_end(bool second)
 {
-    const int fd = new_socket();
-    must(dial(fd), "calls: connect");
-    unseen_close(unseen_accept());
+    const int fd = dial(&address);
+    unseen_close(unseen_accept(listener));
     must(!second || read(fd, byte, 1) == 0, "calls: the end");
     open_window();
     const ssize_t n = read(fd, byte, 1);
@@ -183,37 +138,36 @@ static void once_connect(void)
 {
     const int fd = new_socket();
     open_window();
-    const bool good = dial(fd);
+    const bool good = connects(fd);
     close_window();
     must(good, "calls: connect");
-    unseen_close(unseen_accept());
+    unseen_close(unseen_accept(listener));
     close(fd);
 }
 
 static void once_close(void)
 {
-    const int fd = new_socket();
-    must(dial(fd), "calls: connect");
+    const int fd = dial(&address);
     open_window();
     close(fd);
     close_window();
-    unseen_close(unseen_accept());
+    unseen_close(unseen_accept(listener));
 }
 
 static void once_connection(void)
 {
     open_window();
     const int fd = new_socket();
-    const bool good = dial(fd);
+    const bool good = connects(fd);
     close(fd);
     close_window();
     must(good, "calls: connect");
-    unseen_close(unseen_accept());
+    unseen_close(unseen_accept(listener));
 }
 
 static void once_accept(void)
 {
-    const int peer = unseen_dial();
+    const int peer = unseen_dial(&address);
     open_window();
     const int fd = accept(listener, NULL, NULL);
     close(fd);
@@ -247,9 +201,8 @@ static void make(const char *name, void (*once)(void), long times)
 
 static void make_all(long times)
 {
-    near = new_socket();
-    must(dial(near), "calls: connect");
-    far = unseen_accept();
+    near = dial(&address);
+    far = unseen_accept(listener);
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         make(kinds[i].name, kinds[i].once, times);
         make(kinds[i].name, kinds[i].once, 3 * times);
@@ -272,7 +225,7 @@ int main(int argc, char **argv)
         return 2;
     }
     const long times = (long)strtonum(argv[1], 1, MOST, NULL);
-    listen_here();
+    listener = listen_here(&address);
     below(FRAMES, times);
     return 0;
 }
