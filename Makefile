@@ -316,7 +316,7 @@ test-long: all $(TEST_PROGRAMS) $(TEST_GO) $(GO_PROGRAMS)
 # What the shim costs, against doing nothing and against its peers, into docs/performance.md.
 # QUICK=1: only what is exact, and it fails when a figure has grown. PART=instructions: one part, or
 # several. ROUNDS=20: of what is timed. RENEW=1 writes what QUICK=1 compares with.
-BENCH_PROGRAMS := $(addprefix $(BUILD)/tests/bench/,calls life spawn empty.so forward.so)
+BENCH_PROGRAMS := $(addprefix $(BUILD)/tests/bench/,calls life spawn churn far hold empty.so forward.so)
 BENCH_FLAGS     = $(if $(QUICK),--quick) $(if $(RENEW),--renew) \
 	$(if $(filter file,$(origin ROUNDS)),,--rounds $(ROUNDS))
 

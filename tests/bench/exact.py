@@ -4,12 +4,16 @@ import os
 import pathlib
 import subprocess
 
+from peers import OURS
+
 FILE = pathlib.Path(__file__).with_name("exact.txt")
-HEAD = """\
+HEAD = f"""\
 # What make bench QUICK=1 compares with: it fails when a figure has grown. Instructions are those that
 # the shim adds to a call over the pass-through preload, system calls those that it adds to the bare
 # program. When a figure is smaller, or has grown for a good reason: make bench RENEW=1, and commit.
 # Another compiler makes other code: then the instructions are not compared.
+#
+# The columns: {'; '.join(peer.name for peer in OURS)}.
 """
 
 
@@ -22,29 +26,24 @@ def made_by():
     return f"{version} {os.environ.get('CFLAGS', '')}".strip()
 
 
-def rounded(figure):
-    """A call's figure is whole, but for what happens once in a thousand calls."""
-    return round(figure)
+def known():
+    """The line that says what the figures were made by, and the figures of each row."""
+    by, rows = "", {}
+    for line in FILE.read_text().splitlines() if FILE.exists() else ():
+        if line.startswith("made by: "):
+            by = line.removeprefix("made by: ")
+        elif line.strip() and not line.startswith("#"):
+            *figures, name = line.split(None, len(OURS))
+            rows[name] = list(map(int, figures))
+    return by, rows
 
 
 def renew(figures):
     """Of parts that were not measured the known figures stay."""
-    figures = {**known()[1], **figures}
-    lines = [f"{rounded(figure):6}  {name}\n" for name, figure in figures.items()]
+    rows = known()[1] | figures
+    lines = ["".join(f"{figure:5}" for figure in each) + f"  {name}\n" for name, each in rows.items()]
     FILE.write_text(f"{HEAD}made by: {made_by()}\n{''.join(lines)}")
-    print(f"{FILE}: {len(lines)} figures written")
-
-
-def known():
-    """The line that says what the figures were made by, and the figures."""
-    by, figures = "", {}
-    for line in FILE.read_text().splitlines():
-        if line.startswith("made by: "):
-            by = line.removeprefix("made by: ")
-        elif line.strip() and not line.startswith("#"):
-            figure, name = line.split(None, 1)
-            figures[name] = int(figure)
-    return by, figures
+    print(f"written: {FILE}: {len(lines)} rows")
 
 
 def has_grown(figures):
@@ -52,17 +51,16 @@ def has_grown(figures):
     by, before = known()
     other = by != made_by()
     if other:
-        print(f"instructions are not compared: the known ones are by {by}, and these by {made_by()}")
+        print(f"instructions are not compared: the known ones are of {by}, these of {made_by()}")
     grown = False
-    for name, figure in figures.items():
+    for name, now in figures.items():
+        then = before.get(name)
         if other and name.startswith("instructions: "):
             continue
-        now, then = rounded(figure), before.get(name)
         if then is None:
             print(f"not in {FILE.name}: {name}: {now}")
-        elif now > then:
-            print(f"grown: {name}: {now}, and was {then}")
-            grown = True
-        elif now < then:
-            print(f"smaller: {name}: {now}, and was {then}: make bench RENEW=1")
+        elif now != then:
+            worse = any(new > old for new, old in zip(now, then))
+            print(f"{'grown' if worse else 'smaller'}: {name}: {now}, and was {then}")
+            grown |= worse
     return grown

@@ -34,7 +34,7 @@ class Cell:
             ratio = f" ({self.ratio:.2f})" if self.ratio is not None else ""
             return f"{self.more:+.{0 if round(self.more, 1) % 1 == 0 else 1}f}{ratio}"
         if self.ratio is not None:
-            return f"{self.ratio:.3f} ({self.low:.3f} to {self.high:.3f})"
+            return f"{self.ratio:.3f} ±{(self.high - self.low) / 2:.3f}"
         if self.spread:
             return f"{amount(self.figure)}{self.unit} ({amount(self.spread[0])} to {amount(self.spread[1])})"
         return f"{amount(self.figure)}{self.unit}"

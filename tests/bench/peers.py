@@ -83,10 +83,9 @@ class Beside:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL,
                                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                             text=True)
-            first = self.process.stdout.readline()
-            if not first.startswith("Attaching"):
-                self.process.kill()
-                raise OSError(first.strip() or "bpftrace said nothing")
+            lines = iter(self.process.stdout.readline, "")
+            if not any(line.startswith("Attaching") for line in lines):
+                raise OSError(f"bpftrace ended with status {self.process.wait()}")
             time.sleep(0.5)  # it says nothing when it has attached
         return self
 

@@ -118,14 +118,15 @@ def measure(bench):
     judge(bench, found, names)
 
 
+DEPENDS_ON_TIME = {("life", "apart"), ("idle", "listening"), ("idle", "one")}
+
+
 def judge(bench, found, names):
     more = {key: {peer.name: figures[peer.name] - figures[BARE.name] for peer in OURS}
             for key, figures in found.items()}
-    depends_on_time = {("life", "apart"), ("idle", "listening"), ("idle", "one")}
     for key, name in names.items():
-        for peer, figure in more[key].items():
-            if key not in depends_on_time:
-                bench.exact(f"system calls: {name}: {peer}", figure)
+        if key not in DEPENDS_ON_TIME:
+            bench.exact(f"system calls: {name}", [more[key][peer.name] for peer in OURS])
     bench.judge(at_most("system calls added to a connection's life",
                         max(round(more["life", way][LOG.name]) for way in ("dialed", "accepted")),
                         0))

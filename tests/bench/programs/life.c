@@ -110,6 +110,7 @@ static void one(int seconds)
 {
     listener = listen_here(&address);
     dial(&address);
+    unseen_accept(listener);
     never(seconds);
 }
 

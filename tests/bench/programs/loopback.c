@@ -2,8 +2,11 @@
 #include "loopback.h"
 
 #include <arpa/inet.h>
+#include <bsd/stdlib.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "raw.h"
@@ -16,6 +19,18 @@ void must(bool good, const char *what)
         return;
     perror(what);
     exit(1);
+}
+
+int next_number(char **line)
+{
+    const char *word = strsep(line, " \n");
+    const char *why = "missing";
+    const long long number = word ? strtonum(word, 0, INT_MAX, &why) : 0;
+    if (why) {
+        fprintf(stderr, "a number is %s\n", why);
+        exit(1);
+    }
+    return (int)number;
 }
 
 int listen_here(struct sockaddr_in *address)

@@ -11,6 +11,9 @@
 /* Ends the program with what perror says, unless good. */
 void must(bool good, const char *what);
 
+/* Takes the next word off a line, and the number that it is: at least 0. */
+int next_number(char **line);
+
 /* A listener on a free port of 127.0.0.1, whose address it gives. */
 int listen_here(struct sockaddr_in *address);
 

@@ -1,10 +1,11 @@
 /*
  * How long a program takes from its start to its end:
  *
- *     spawn RUNS ENVIRONMENT... -- COMMAND [ARGUMENT...]
+ *     spawn RUNS WAY... -- COMMAND [ARGUMENT...]
  *
- * starts the command once for each environment (a file of NAME=VALUE lines, and nothing else of
- * ours goes along), in turns, RUNS times, and tells a line of nanoseconds for each turn.
+ * starts the command once in each way, in turns, RUNS times, and tells a line of nanoseconds for
+ * each turn. A way is a file: NAME=VALUE, a line each, of its environment; "--"; and a word a line
+ * of what stands before the command.
  */
 #define _GNU_SOURCE
 #include <bsd/stdlib.h>
@@ -17,7 +18,12 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum { MOST_RUNS = 100000, MOST_ENVIRONMENTS = 32, MOST_NAMES = 16 };
+enum { MOST_RUNS = 100000, MOST_WAYS = 32, MOST_WORDS = 32 };
+
+struct way {
+    char *environment[MOST_WORDS + 1];
+    char *words[MOST_WORDS + 1];
+};
 
 static void fail(const char *what)
 {
@@ -25,17 +31,30 @@ static void fail(const char *what)
     exit(1);
 }
 
-static char **environment_of(const char *path)
+static char *next_line(FILE *file)
 {
-    char **names = calloc(MOST_NAMES + 1, sizeof(*names));
-    FILE *file = fopen(path, "re");
+    char *line = NULL;
     size_t size = 0;
-    if (!names || !file)
+    if (getline(&line, &size, file) < 0)
+        return NULL;
+    line[strcspn(line, "\n")] = '\0';
+    return line;
+}
+
+static void read_way(const char *path, char **command, struct way *way)
+{
+    FILE *file = fopen(path, "re");
+    if (!file)
         fail(path);
-    for (int i = 0; i < MOST_NAMES && getline(&names[i], &size, file) > 0; i++, size = 0)
-        names[i][strcspn(names[i], "\n")] = '\0';
+    int count = 0;
+    char *line;
+    while ((line = next_line(file)) && strcmp(line, "--") != 0 && count < MOST_WORDS)
+        way->environment[count++] = line;
+    for (count = 0; (line = next_line(file)) && count < MOST_WORDS;)
+        way->words[count++] = line;
+    while (*command && count < MOST_WORDS)
+        way->words[count++] = *command++;
     fclose(file);
-    return names;
 }
 
 static uint64_t now_ns(void)
@@ -45,15 +64,15 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-static uint64_t run(char **command, char **environment, const posix_spawn_file_actions_t *actions)
+static uint64_t run(struct way *way, const posix_spawn_file_actions_t *actions)
 {
     pid_t pid;
     int status;
     const uint64_t start_ns = now_ns();
-    if (posix_spawnp(&pid, command[0], actions, NULL, command, environment) != 0)
-        fail(command[0]);
+    if (posix_spawnp(&pid, way->words[0], actions, NULL, way->words, way->environment) != 0)
+        fail(way->words[0]);
     if (waitpid(pid, &status, 0) != pid || status != 0) {
-        fprintf(stderr, "spawn: %s ended with %#x\n", command[0], (unsigned int)status);
+        fprintf(stderr, "spawn: %s ended with %#x\n", way->words[0], (unsigned int)status);
         exit(1);
     }
     return now_ns() - start_ns;
@@ -61,15 +80,17 @@ static uint64_t run(char **command, char **environment, const posix_spawn_file_a
 
 int main(int argc, char **argv)
 {
-    char **environments[MOST_ENVIRONMENTS];
-    int count = 0;
-    int at = 2;
-    for (; at < argc && strcmp(argv[at], "--") != 0 && count < MOST_ENVIRONMENTS; at++)
-        environments[count++] = environment_of(argv[at]);
-    if (at + 1 >= argc || count == 0) {
-        fputs("usage: spawn RUNS ENVIRONMENT... -- COMMAND [ARGUMENT...]\n", stderr);
+    static struct way ways[MOST_WAYS];
+    int command = 2;
+    while (command < argc && strcmp(argv[command], "--") != 0)
+        command++;
+    const int count = command++ - 2;
+    if (command >= argc || count < 1 || count > MOST_WAYS) {
+        fputs("usage: spawn RUNS WAY... -- COMMAND [ARGUMENT...]\n", stderr);
         return 2;
     }
+    for (int i = 0; i < count; i++)
+        read_way(argv[2 + i], argv + command, &ways[i]);
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
@@ -77,7 +98,7 @@ int main(int argc, char **argv)
     const int runs = (int)strtonum(argv[1], 1, MOST_RUNS, NULL);
     for (int i = 0; i < runs; i++)
         for (int j = 0; j < count; j++)
-            printf("%llu%c", (unsigned long long)run(argv + at + 1, environments[j], &actions),
+            printf("%llu%c", (unsigned long long)run(&ways[j], &actions),
                    j + 1 < count ? ' ' : '\n');
     return 0;
 }
