@@ -7,9 +7,9 @@
  * then obeys lines on its standard input:
  *
  *     one          sends a FIN on a connection of the many; tells when, in ns since the epoch
- *     many N MS    sends N more, evenly over so many milliseconds; tells for how long it took, in
- * ms wait N MS    until N of the connections were closed at the other end, but no longer: tells how
- *                  many were, and of them the median and the longest time since our FIN, in ms
+ *     many N MS    sends N more, evenly over so many ms; tells how many ms it took
+ *     wait N MS    until N connections were closed at the other end, but no longer than that: tells
+ *                  how many were, and of them the median and the longest time since our FIN, in ms
  */
 #define _GNU_SOURCE
 #include <bsd/stdlib.h>
@@ -26,7 +26,7 @@
 
 #include "loopback.h"
 
-enum { MOST = 1000000, LISTENERS = 8, EVENTS = 256 };
+enum { MOST = 1000000, LISTENERS = 8, EVENTS = 256, LOOK_MS = 100 };
 
 struct end {
     int fd;
@@ -36,7 +36,9 @@ struct end {
 static struct end *ends;
 static int sockets;
 static int finished; /* those up to here have sent their FIN */
+static int closings; /* an epoll for those, until the other end closes too */
 static uint64_t *answers_ns;
+static int answered;
 
 static uint64_t now_ns(clockid_t clock)
 {
@@ -63,16 +65,32 @@ static void accept_all(void)
     puts("accepted");
 }
 
-static void finish(struct end *end)
+/* The connections that were closed at the other end within so many milliseconds. */
+static void collect(int ms)
 {
+    struct epoll_event events[EVENTS];
+    const int ready = epoll_wait(closings, events, EVENTS, ms);
+    for (int i = 0; i < ready; i++) {
+        const struct end *end = &ends[events[i].data.u32];
+        answers_ns[answered++] = now_ns(CLOCK_MONOTONIC) - end->fin_ns;
+        epoll_ctl(closings, EPOLL_CTL_DEL, end->fd, NULL);
+    }
+}
+
+static void finish(void)
+{
+    struct end *end = &ends[finished];
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)finished++};
     end->fin_ns = now_ns(CLOCK_MONOTONIC);
-    must(shutdown(end->fd, SHUT_WR) == 0, "far: shutdown");
+    must(shutdown(end->fd, SHUT_WR) == 0 &&
+             epoll_ctl(closings, EPOLL_CTL_ADD, end->fd, &event) == 0,
+         "far: shutdown");
 }
 
 static void one(void)
 {
     const uint64_t at_ns = now_ns(CLOCK_REALTIME);
-    finish(&ends[finished++]);
+    finish();
     printf("%llu\n", (unsigned long long)at_ns);
 }
 
@@ -82,9 +100,8 @@ static void many(int count, int ms)
     for (int i = 0; i < count; i++) {
         const uint64_t due_ns = start_ns + (uint64_t)ms * 1000000 * (uint64_t)i / (uint64_t)count;
         const uint64_t at_ns = now_ns(CLOCK_MONOTONIC);
-        if (due_ns > at_ns + 1000000)
-            nanosleep(&(struct timespec){.tv_nsec = (long)(due_ns - at_ns) % 1000000000}, NULL);
-        finish(&ends[finished++]);
+        collect(due_ns > at_ns ? (int)((due_ns - at_ns) / 1000000) : 0);
+        finish();
     }
     printf("%.3f\n", (double)(now_ns(CLOCK_MONOTONIC) - start_ns) / 1e6);
 }
@@ -98,27 +115,13 @@ static int by_size(const void *a, const void *b)
 
 static void wait_for(int count, int ms)
 {
-    const int epoll = epoll_create1(0);
-    for (int i = 0; i < finished; i++) {
-        struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)i};
-        epoll_ctl(epoll, EPOLL_CTL_ADD, ends[i].fd, &event);
-    }
     const uint64_t end_ns = now_ns(CLOCK_MONOTONIC) + (uint64_t)ms * 1000000;
-    int closed = 0;
-    while (closed < count && now_ns(CLOCK_MONOTONIC) < end_ns) {
-        struct epoll_event events[EVENTS];
-        const int ready = epoll_wait(epoll, events, EVENTS, 100);
-        for (int i = 0; i < ready; i++) {
-            const struct end *end = &ends[events[i].data.u32];
-            answers_ns[closed++] = now_ns(CLOCK_MONOTONIC) - end->fin_ns;
-            epoll_ctl(epoll, EPOLL_CTL_DEL, end->fd, NULL);
-        }
-    }
-    close(epoll);
-    qsort(answers_ns, (size_t)closed, sizeof(*answers_ns), by_size);
-    const int middle = closed / 2;
-    printf("%d %.3f %.3f\n", closed, closed ? (double)answers_ns[middle] / 1e6 : 0,
-           closed ? (double)answers_ns[closed - 1] / 1e6 : 0);
+    while (answered < count && now_ns(CLOCK_MONOTONIC) < end_ns)
+        collect(LOOK_MS);
+    qsort(answers_ns, (size_t)answered, sizeof(*answers_ns), by_size);
+    const int middle = answered / 2;
+    printf("%d %.3f %.3f\n", answered, answered ? (double)answers_ns[middle] / 1e6 : 0,
+           answered ? (double)answers_ns[answered - 1] / 1e6 : 0);
 }
 
 static void obey(char *line)
@@ -149,6 +152,7 @@ int main(int argc, char **argv)
     ends = calloc((size_t)sockets, sizeof(*ends));
     answers_ns = calloc((size_t)sockets, sizeof(*answers_ns));
     must(ends && answers_ns, "far: memory");
+    must((closings = epoll_create1(0)) >= 0, "far: epoll");
     accept_all();
     char line[64];
     while (fflush(stdout) == 0 && fgets(line, sizeof(line), stdin))
