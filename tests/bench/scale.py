@@ -25,7 +25,7 @@ SETTLE_MS = 3000
 GRACE_MS = 1
 SAYS = f"""A program that holds so many tracked descriptors, each a connection of its own up to {SOCKETS:,}, and
 copies of those from there on. Memory is what is resident that is no file's, more than in the bare
-program; then what is resident of the shim's file; and the memory for each, of what is more than with one. The watcher's time is that of {WATCH_S} s
+program; then what is resident of the shim's file; and the memory for each, of what is more than with 1,000. The watcher's time is that of {WATCH_S} s
 in which nothing happens. From FIN to report: {NOTICES} times a peer closes one of them, with a grace of
 {GRACE_MS} ms, until the time in the record: the median, and the longest."""
 STORM_SAYS = f"""{STORM:,} peers send their FIN within {STORM_MS} ms, with a grace of {GRACE_MS} ms, and the program
@@ -187,11 +187,13 @@ def most_descriptors():
     return hard - SPARE
 
 
-def row(number, held, first):
+def row(number, held, fewer):
+    """fewer: that of a smaller number, so that what is there once cancels."""
     cells = {"memory": Cell(held.anonymous, " KiB"), "of the file": Cell(held.of_shim, " KiB"),
              "watcher's core": Cell(held.share, " %")}
-    if number > 1:
-        cells["each"] = Cell((held.anonymous - first.anonymous) * 1024 / number, " B")
+    if fewer:
+        more = held.anonymous - fewer[1].anonymous
+        cells["each"] = Cell(more * 1024 / (number - fewer[0]), " B")
     if None in held.times:
         cells["FIN to report"] = skipped(f"{number:,}: no report within {NOTICE_S} s")
     elif held.times:
@@ -204,7 +206,9 @@ def measure_numbers(bench):
     most = most_descriptors()
     numbers = sorted({min(number, most) for number in NUMBERS})
     held = {number: measure_number(bench.work, number) for number in numbers}
-    rows = {number: row(number, held[number], held[1]) for number in numbers}
+    fewer = {1: None, 1000: (1, held[1])}
+    rows = {number: row(number, held[number], fewer.get(number, (1000, held[1000])))
+            for number in numbers}
     why = skipped(f"this machine allows a process {most + SPARE:,} descriptors")
     rows |= {number: {"memory": why} for number in NUMBERS if number > most}
     bench.tell(Table("Scale", SAYS, ["memory", "of the file", "each", "watcher's core", "FIN to report",

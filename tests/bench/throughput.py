@@ -6,7 +6,6 @@ import os
 import pathlib
 import re
 import signal
-import socket
 import subprocess
 import time
 
@@ -22,6 +21,10 @@ SAYS = """How much a busy program does in a second: under each preload in {round
 begin with another one each time; under each tool in {tool_rounds}. First row: the median. The others:
 the median of the ratios to the bare run of the same round, ± half of their middle half. The server is
 under the preload or tool, the client is bare; of iperf3 both ends are, and churn is one program."""
+
+BUSY_SAYS = """The same runs: for how long each request, connection or byte (of iperf3, MB) kept a processor busy,
+in all threads of the server, and of strace and its like, or of churn alone. Where others use the
+machine as well this says more than throughput."""
 
 
 class Failed(Exception):
@@ -42,8 +45,10 @@ def said(command, **more):
 
 
 def is_up():
-    with contextlib.closing(socket.socket()) as probe:
-        return probe.connect_ex(("127.0.0.1", PORT)) == 0
+    """Whether somebody listens, without a connection: to iperf3 it would be a client."""
+    lines = pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return any(line.split()[1].endswith(f":{PORT:04X}") and line.split()[3] == "0A"
+               for line in lines)
 
 
 @contextlib.contextmanager
@@ -71,6 +76,18 @@ def server(peer, command, work):
             process.wait()
 
 
+def busy_ns(process):
+    """For how long those that were started with a process have kept a processor busy."""
+    total = 0
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            session = (folder / "stat").read_text().rpartition(")")[2].split()[3]
+            if int(session) == process.pid:
+                total += sum(int(each.read_text().split()[0])
+                             for each in folder.glob("task/*/schedstat"))
+    return total
+
+
 class Redis:
     """Its client takes a number of requests and no time: the number comes from a first, short run."""
 
@@ -85,32 +102,45 @@ class Redis:
     def __call__(self, peer, work):
         command = ["redis-server", "--port", PORT, "--bind", "127.0.0.1", "--save", "",
                    "--appendonly", "no"]
-        with server(peer, command, work):
-            return self.ask(max(int(self.ask(2000) * RUN_S), 2000))
+        with server(peer, command, work) as process:
+            requests = max(int(self.ask(2000) * RUN_S), 2000)
+            before = busy_ns(process)
+            return self.ask(requests), (busy_ns(process) - before) / requests
 
 
 def wrk(*header):
     def measure(peer, work):
-        with server(peer, ["nginx", "-p", f"{work}/", "-c", NGINX], work):
+        with server(peer, ["nginx", "-p", f"{work}/", "-c", NGINX], work) as process:
+            before = busy_ns(process)
             out = said(["wrk", "-t1", "-c32", "-d1", *header, f"http://127.0.0.1:{PORT}/"])
-        return float(re.search(r"^Requests/sec: *([0-9.]+)", out, re.M)[1])
+            busy = busy_ns(process) - before
+        requests = int(re.search(r"^ *(\d+) requests in", out, re.M)[1])
+        return float(re.search(r"^Requests/sec: *([0-9.]+)", out, re.M)[1]), busy / requests
     return measure
 
 
 def iperf(peer, work):
-    with server(peer, ["iperf3", "-s", "-p", PORT], work):
-        out = said(peer.argv(["iperf3", "-c", "127.0.0.1", "-p", PORT, "-t1", "-J"]),
+    with server(peer, ["iperf3", "-s", "-4", "-p", PORT], work) as process:
+        before = busy_ns(process)
+        out = said(peer.argv(["iperf3", "-4", "-c", "127.0.0.1", "-p", PORT, "-t1", "-J"]),
                    env=peer.environment())
-    return json.loads(out)["end"]["sum_received"]["bits_per_second"] / 8e6
+        busy = busy_ns(process) - before
+    told = json.loads(out)
+    if "error" in told:
+        raise Failed(f"iperf3: {told['error']}")
+    received = told["end"]["sum_received"]
+    return received["bits_per_second"] / 8e6, busy / received["bytes"] * 1e6
 
 
 def churn(what, threads):
     def measure(peer, work):
-        return float(said(peer.argv([CHURN, what, threads, int(RUN_S * 1000)]), cwd=work,
-                          env=peer.environment()))
+        out = said(peer.argv([CHURN, what, threads, int(RUN_S * 1000)]), cwd=work,
+                   env=peer.environment())
+        return tuple(map(float, out.split()))
     return measure
 
 
+# Each gives how much was done in a second, and for how many ns each kept a processor busy.
 WORKLOADS = {
     "redis": (Redis(1), "/s"),
     "redis, 16 pipelined": (Redis(16), "/s"),
@@ -149,15 +179,30 @@ def measure(bench):
         turn = [*PRELOADS[first:], *PRELOADS[:first], *(TOOLS if number < tool_rounds else ())]
         for workload, played in rounds.items():
             played.append(play(bench, workload, turn, why_not))
-    cells = {workload: ratios(played, WORKLOADS[workload][1]) for workload, played in rounds.items()}
-    for (workload, tool), why in why_not.items():
-        cells[workload][tool] = skipped(why)
     says = SAYS.format(rounds=bench.rounds, tool_rounds=tool_rounds)
-    bench.tell(Table("Throughput", says, list(WORKLOADS),
-                     [(peer.name, {workload: cells[workload][peer.name] for workload in WORKLOADS})
-                      for peer in (*PRELOADS, *TOOLS)]))
+    cells = cells_of(rounds, 0, why_not)
+    bench.tell(table("Throughput", says, cells))
+    bench.tell(table("Processor time", BUSY_SAYS, cells_of(rounds, 1, why_not)))
     for workload in WORKLOADS:
         bench.judge(verdict(workload, cells[workload]))
+
+
+def cells_of(rounds, which, why_not):
+    """Of the first or the second figure of each run."""
+    cells = {}
+    for workload, played in rounds.items():
+        unit = " ns" if which else WORKLOADS[workload][1]
+        cells[workload] = ratios([{peer: run[which] for peer, run in each.items()}
+                                  for each in played], unit)
+    for (workload, tool), why in why_not.items():
+        cells[workload][tool] = skipped(why)
+    return cells
+
+
+def table(title, says, cells):
+    return Table(title, says, list(WORKLOADS),
+                 [(peer.name, {workload: cells[workload][peer.name] for workload in WORKLOADS})
+                  for peer in (*PRELOADS, *TOOLS)])
 
 
 def verdict(workload, cells):

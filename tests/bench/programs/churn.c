@@ -4,7 +4,7 @@
  *     churn storm THREADS MS      connections, opened, accepted and closed at both ends
  *     churn exchange THREADS MS   bytes, written and read, on a connection of each thread's own
  *
- * Tells how many that were in a second.
+ * Tells how many that were in a second, and for how many ns each kept a processor busy.
  */
 #define _GNU_SOURCE
 #include <bsd/stdlib.h>
@@ -35,6 +35,14 @@ static uint64_t now_ms(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Of all threads. */
+static uint64_t busy_ns(void)
+{
+    struct timespec busy;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &busy);
+    return (uint64_t)busy.tv_sec * 1000000000 + (uint64_t)busy.tv_nsec;
 }
 
 static bool is_over(void)
@@ -86,7 +94,8 @@ static int run(void *(*work)(void *), int threads, int ms)
         pthread_join(workers[i].thread, NULL);
         done += workers[i].done;
     }
-    printf("%.1f\n", (double)done * 1000 / (double)(now_ms() - start_ms));
+    printf("%.1f %.1f\n", (double)done * 1000 / (double)(now_ms() - start_ms),
+           (double)busy_ns() / (double)done);
     return 0;
 }
 
