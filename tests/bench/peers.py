@@ -86,12 +86,13 @@ class Beside:
             lines = iter(self.process.stdout.readline, "")
             if not any(line.startswith("Attaching") for line in lines):
                 raise OSError(f"bpftrace ended with status {self.process.wait()}")
-            time.sleep(0.5)  # it says nothing when it has attached
+            time.sleep(1)  # it says nothing when it has attached
         return self
 
     def __exit__(self, *_):
+        """Its counts are not wanted, and it can miss a SIGTERM just before it waits for events."""
         if self.process:
-            self.process.terminate()
+            self.process.kill()
             self.process.communicate()
 
 

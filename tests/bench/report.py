@@ -16,7 +16,7 @@ BEGIN, END = "<!-- what make bench writes -->", "<!-- until here -->"
 
 
 def paragraph(text):
-    return textwrap.fill(" ".join(text.split()), 100)
+    return textwrap.fill(" ".join(text.split()), 100, break_on_hyphens=False)
 
 
 def show(table):

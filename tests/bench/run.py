@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.dont_write_bytecode = True
 import exact  # noqa: E402
@@ -80,7 +81,9 @@ def main():
     try:
         bench = Bench(options.rounds, work)
         for part in parts:
+            began = time.monotonic()
             importlib.import_module(part).measure(bench)
+            print(f"{part}: measured in {time.monotonic() - began:.0f} s\n", flush=True)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     report.show_verdicts(bench.verdicts)

@@ -25,6 +25,7 @@ IDLE = {
     "listening": "idle, with a listener",
     "one": "idle, with one connection",
 }
+DEPENDS_ON_TIME = {("life", "apart"), ("idle", "listening"), ("idle", "one")}
 STARTS = {"true": ["/bin/true"], "bash -c :": ["/bin/bash", "-c", ":"],
           "python3 -c ''": ["/usr/bin/python3", "-I", "-c", ""]}
 SAYS = f"""System calls, by strace: how many more than the bare program's. For a connection's whole life (it
@@ -59,11 +60,21 @@ def each_life(peer, work, way):
     return (long - short) / (2 * times)
 
 
-def each_second(peer, work, way):
+def while_asleep(peer, work, way):
     """Of all threads, those that begin while the program's own call, its sleep, lasts."""
     said = strace(peer, work, ["-f"], [LIFE, way, TRACED_S])
     asleep = said.split("getppid(")[1].splitlines()[1:-1]
-    return (sum(" resumed>" not in line for line in asleep) - 1) / TRACED_S
+    return sum(" resumed>" not in line for line in asleep) - 1
+
+
+def each_second(peer, work, way):
+    """Where none is due, of up to three runs the best: on a busy machine the watcher may be late to
+    fall asleep."""
+    tries = 1 if ("idle", way) in DEPENDS_ON_TIME else 3
+    least = while_asleep(peer, work, way)
+    while least > 0 and (tries := tries - 1):
+        least = min(least, while_asleep(peer, work, way))
+    return least / TRACED_S
 
 
 def start(peer, work, name):
@@ -116,9 +127,6 @@ def measure(bench):
                      [(name, {peer: Cell(figure) for peer, figure in found["wakes", way].items()})
                       for way, name in IDLE.items()]))
     judge(bench, found, names)
-
-
-DEPENDS_ON_TIME = {("life", "apart"), ("idle", "listening"), ("idle", "one")}
 
 
 def judge(bench, found, names):
