@@ -23,8 +23,7 @@ class Cell:
     ratio: float = None
     low: float = None
     high: float = None
-    more: float = None    # than what the table names: added instructions or system calls
-    spread: tuple = None  # of the figure itself: the least and the most
+    more: float = None  # than what the table names: added instructions or system calls
     why: str = ""
 
     def text(self):
@@ -35,8 +34,6 @@ class Cell:
             return f"{self.more:+.{0 if round(self.more, 1) % 1 == 0 else 1}f}{ratio}"
         if self.ratio is not None:
             return f"{self.ratio:.3f} ±{(self.high - self.low) / 2:.3f}"
-        if self.spread:
-            return f"{amount(self.figure)}{self.unit} ({amount(self.spread[0])} to {amount(self.spread[1])})"
         return f"{amount(self.figure)}{self.unit}"
 
     def plain(self):

@@ -12,6 +12,7 @@ import importlib
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -76,6 +77,7 @@ def main():
     parts = options.parts or (EXACT if options.quick or options.renew else PARTS)
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     go_apart()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # nothing is left behind
 
     work = pathlib.Path(tempfile.mkdtemp(prefix="closewait-bench."))
     try:

@@ -67,24 +67,31 @@ def while_asleep(peer, work, way):
     return sum(" resumed>" not in line for line in asleep) - 1
 
 
-def each_second(peer, work, way):
+def least(way, ask):
     """Where none is due, of up to three runs the best: on a busy machine the watcher may be late to
     fall asleep."""
-    tries = 1 if ("idle", way) in DEPENDS_ON_TIME else 3
-    least = while_asleep(peer, work, way)
-    while least > 0 and (tries := tries - 1):
-        least = min(least, while_asleep(peer, work, way))
-    return least / TRACED_S
+    figure = ask()
+    for _ in range(0 if ("idle", way) in DEPENDS_ON_TIME else 2):
+        figure = min(figure, ask()) if figure > 0 else figure
+    return figure
+
+
+def each_second(peer, work, way):
+    return least(way, lambda: while_asleep(peer, work, way)) / TRACED_S
 
 
 def start(peer, work, name):
     return counted(peer, work, STARTS[name], "-f")
 
 
-def wakes(peer, _, way):
+def wakes_once(peer, way):
     done = subprocess.run([LIFE, way, str(IDLE_S)], env=peer.environment(), check=True,
                           stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    return (int(done.stdout) - 1) / IDLE_S
+    return int(done.stdout) - 1
+
+
+def wakes(peer, _, way):
+    return least(way, lambda: wakes_once(peer, way)) / IDLE_S
 
 
 def ask(bench, questions, at_once):
