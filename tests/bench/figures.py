@@ -75,9 +75,9 @@ class Table:
     rows: list     # (name, {column: Cell})
 
     def lacking(self):
-        """Why columns are empty, each reason once."""
-        return sorted({f"{column}: {cells[column].why}" for _, cells in self.rows
-                       for column in self.columns if column in cells and cells[column].why})
+        """Why cells are empty, each reason once."""
+        return list(dict.fromkeys(f"{name}: {cell.why}" for name, cells in self.rows
+                                  for cell in cells.values() if cell.why))
 
     def lines(self):
         """Head and rows, as lists of texts."""

@@ -8,7 +8,7 @@ import platform
 import re
 import textwrap
 
-from figures import Table, columns_of_markdown, columns_of_text
+from figures import columns_of_markdown, columns_of_text
 from peers import BUILD
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs/performance.md"

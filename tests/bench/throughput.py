@@ -10,7 +10,7 @@ import subprocess
 import time
 
 from figures import Table, Verdict, ratios, skipped
-from peers import BARE, BUILD, EMPTY, LOG, OURS, PRELOADS, TOOLS, Beside
+from peers import BUILD, EMPTY, LOG, PRELOADS, TOOLS, Beside
 
 PORT = 7070
 RUN_S = 0.5
