@@ -111,7 +111,7 @@ def cannot_trace():
                                stdin=subprocess.DEVNULL, capture_output=True, text=True,
                                timeout=60, check=False)
         if tried.returncode != 0:
-            said = (tried.stderr + tried.stdout).strip().splitlines()
-            why = "bpftrace: " + (said[0] if said else f"exit status {tried.returncode}")
+            said = [line for line in tried.stderr.splitlines() if "ERROR" in line]
+            why = said[-1] if said else f"exit status {tried.returncode}"
     _why_not_trace.append(why)
     return why

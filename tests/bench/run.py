@@ -49,20 +49,25 @@ class Bench:
 
 
 APART = "CLOSEWAIT_BENCH_APART"
+TRACING = pathlib.Path("/sys/kernel/tracing")
 
 
 def go_apart():
     """On in a network namespace of our own, where ports are free and no TIME_WAIT is kept: what ran
-    before makes no difference. Where it may not be, on as we are."""
+    before makes no difference; and with what bpftrace needs mounted. Where it may not be, on as we
+    are."""
     if os.environ.get(APART):
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         ipv4 = pathlib.Path("/proc/sys/net/ipv4")
         (ipv4 / "ip_local_port_range").write_text("10000 65535")
         (ipv4 / "tcp_max_tw_buckets").write_text("0")
+        if TRACING.is_dir() and not any(TRACING.iterdir()):
+            subprocess.run(["mount", "-t", "tracefs", "tracefs", TRACING], check=False)
         return
     os.environ[APART] = "yes"
-    if subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode == 0:
-        os.execvp("unshare", ["unshare", "--net", sys.executable, *sys.argv])
+    alone = ["unshare", "--net", "--mount"]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode == 0:
+        os.execvp(alone[0], [*alone, sys.executable, *sys.argv])
     print("not in a network namespace of its own, as unshare(1) refuses it")
 
 
