@@ -323,6 +323,31 @@ test-long: all $(TEST_PROGRAMS) $(TEST_GO) $(GO_PROGRAMS)
 	BUILD=$(BUILD) tests/long/metrics.sh
 	BUILD=$(BUILD) tests/long/journal.sh
 
+# What the shim costs, against doing nothing and against its peers, into docs/performance.md.
+# QUICK=1: only what is exact, and it fails when a figure has grown. PART=instructions: one part, or
+# several. ROUNDS=20: of what is timed. RENEW=1 writes what QUICK=1 compares with.
+BENCH_DEPS     := deps-bench$(if $(QUICK),-quick)
+BENCH_OBJ      := $(call objects,tests/bench/programs)
+BENCH_PROGRAMS := $(addprefix $(BUILD)/tests/bench/,calls life spawn churn far hold empty.so forward.so)
+BENCH_FLAGS     = $(if $(QUICK),--quick) $(if $(RENEW),--renew) \
+	$(if $(filter file,$(origin ROUNDS)),,--rounds $(ROUNDS))
+
+bench: all $(BENCH_PROGRAMS) $(BUILD)/tests/standing
+	BUILD=$(BUILD) CC='$(CC)' CFLAGS='$(CFLAGS)' tests/bench/run.py $(BENCH_FLAGS) $(PART)
+
+$(filter-out %.so,$(BENCH_PROGRAMS)): $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/programs/%.o \
+	$(BUILD)/tests/bench/programs/loopback.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lpthread -lbsd
+
+# As the shim is built, and started before all else: what it has is called by others' constructors.
+$(BUILD)/tests/bench/forward.so: tests/bench/programs/forward.c shim/calls.h
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(CFLAGS) -fPIC -shared -Wl,-z,initfirst -o $@ $<
+
+$(BUILD)/tests/bench/empty.so:
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -shared -o $@ -x c /dev/null
+
 # For how long closewait reap stops a process, by the number of its threads.
 bench-stop: all $(BUILD)/tests/standing
 	BUILD=$(BUILD) tests/bench/stop.sh
@@ -344,13 +369,14 @@ verdicts-long:
 lint: deps-lint
 	$(MAKE) BUILD=$(BUILD)/gcc CC=gcc all $(BUILD)/gcc/tests/closewait-tests
 	$(MAKE) BUILD=$(BUILD)/clang CC=clang all $(BUILD)/clang/tests/closewait-tests
-	clang-format --dry-run -Werror $(SOURCES) $(wildcard */*.h tests/*/*.h tests/*/*.cc)
+	clang-format --dry-run -Werror $(SOURCES) $(wildcard */*.h tests/*/*.h tests/*/*/*.h tests/*/*.cc)
 	printf '%s\n' $(SOURCES) | \
 		xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- -std=gnu11 -Ishim' clang-tidy
 	shellcheck -x demo/*.sh demo/go/*.sh tests/bench/*.sh tests/long/*.sh tests/verdicts/*.sh .ci/run .ci/deps
 	shellcheck -s bash completion/bash tests/completion/ask.bash
 
-SOURCES = $(wildcard shim/*.c cli/*.c demo/*.c tests/*.c tests/programs/*.c tests/fuzz/*.c tests/verdicts/*.c)
+SOURCES = $(wildcard shim/*.c cli/*.c demo/*.c tests/*.c tests/programs/*.c tests/fuzz/*.c tests/verdicts/*.c \
+	tests/bench/programs/*.c)
 
 install: all
 	install -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR) $(MANDIR)/man1 $(MANDIR)/man8 $(BASHDIR) \
@@ -377,19 +403,19 @@ clean:
 	rm -rf $(BUILD)
 
 # What is missing for a target is installed before anything is compiled for it.
-TARGETS := demo demo-go test lint stress fuzz test-long verdicts verdicts-long
+TARGETS := demo demo-go test lint stress fuzz test-long verdicts verdicts-long bench
 
 deps: $(addprefix deps-,$(TARGETS))
 
-$(addprefix deps-,$(TARGETS)): deps-%:
+$(addprefix deps-,$(TARGETS) bench-quick): deps-%:
 	@CC='$(CC)' .ci/deps $*
 
-NEEDS := $(addprefix deps-,$(filter $(TARGETS),$(MAKECMDGOALS)))
-$(SHIM_OBJ) $(CLI_OBJ) $(DEMO_OBJ) $(TEST_OBJ) $(PROGRAM_OBJ) $(FUZZ_OBJ) $(VERDICT_OBJ): | $(NEEDS)
-$(BUILD)/shim/versions.map $(TEST_PROGRAMS) $(TEST_GO) $(GO_PROGRAMS): | $(NEEDS)
+NEEDS := $(patsubst deps-bench,$(BENCH_DEPS),$(addprefix deps-,$(filter $(TARGETS),$(MAKECMDGOALS))))
+$(SHIM_OBJ) $(CLI_OBJ) $(DEMO_OBJ) $(TEST_OBJ) $(PROGRAM_OBJ) $(FUZZ_OBJ) $(VERDICT_OBJ) $(BENCH_OBJ): | $(NEEDS)
+$(BUILD)/shim/versions.map $(TEST_PROGRAMS) $(TEST_GO) $(GO_PROGRAMS) $(BENCH_PROGRAMS): | $(NEEDS)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
-.PHONY: all $(TARGETS) bench-stop install uninstall clean deps $(addprefix deps-,$(TARGETS))
+.PHONY: all $(TARGETS) bench-stop install uninstall clean deps $(addprefix deps-,$(TARGETS) bench-quick)
 .DELETE_ON_ERROR:
 .SECONDARY:
