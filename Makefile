@@ -29,7 +29,7 @@ BASE     := -std=gnu11 $(WARNINGS) -MMD -MP -Ishim
 # cancelled in recv unwinds through our hook.
 SHIM_CFLAGS  := -fPIC -fno-plt -fvisibility=hidden -U_FORTIFY_SOURCE -fno-stack-protector \
 	-fasynchronous-unwind-tables
-SHIM_LDFLAGS := -shared -nostdlib -Wl,-soname,libclosewait.so -Wl,-z,now -Wl,-z,relro \
+SHIM_LDFLAGS := -shared -nostdlib -Wl,-soname,libclosewait.so -Wl,-z,now -Wl,-z,relro -Wl,-z,noseparate-code \
 	-Wl,-z,noexecstack -Wl,--exclude-libs,ALL -Wl,--as-needed
 # A hook has no frame of its own, so that its quick way costs a few instructions: the caller's frame
 # pointer stays in its register, where gcc can be told so (caller.h).
@@ -50,7 +50,7 @@ DEMO_OBJ    := $(call objects,demo)
 DEMO        := $(DEMO_OBJ:.o=)
 # The command reads options and judges with the shim's own code, and tells with its words.
 CLI_SHARED  := $(addprefix $(BUILD)/shim/,options.o text.o endpoint.o json.o judge.o keepalive.o kernel.o names.o prose.o \
-	prose_holder.o prose_shortage.o suppress.o trend.o hindsight.o journal.o)
+	prose_holder.o prose_shortage.o suppress.o trend.o hindsight.o journal.o vdso.o)
 # What finds functions and lines. libiberty.a for its demanglers of C++ and Rust.
 SYMBOL_OBJ  := $(addprefix $(BUILD)/cli/,symbol.o lines.o ranges.o image.o strings.o demangle.o)
 SYMBOL_LIBS := -ldw -lelf -liberty

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "raw.h"
+#include "vdso.h"
 
 /*
  * Any thread, any signal handler. Not libc's clock_gettime: a sanitizer's or libfaketime's would
@@ -17,7 +18,7 @@
 static inline uint64_t clock_ms(void)
 {
     struct timespec now = {0};
-    raw2(SYS_clock_gettime, CLOCK_MONOTONIC, (long)&now);
+    vdso_clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 

@@ -28,6 +28,7 @@
 #include "stack.h"
 #include "text.h"
 #include "track.h"
+#include "vdso.h"
 #include "watch.h"
 
 static struct options options;
@@ -80,6 +81,7 @@ static bool answer_the_command(void)
 static bool find_real(void)
 {
     real_resolve();
+    vdso_init();
     return true;
 }
 

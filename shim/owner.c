@@ -49,7 +49,7 @@ bool owner_init(void (*adopt)(void))
         owner_lends();
     adopt_copy = adopt;
     current = own_pid();
-    atomic_store_explicit((_Atomic int *)at, own_pid(), memory_order_relaxed);
+    atomic_store_explicit((_Atomic int *)at, current, memory_order_relaxed);
     atomic_store_explicit(&page, (_Atomic int *)at, memory_order_release);
     return true;
 }
