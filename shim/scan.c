@@ -74,6 +74,23 @@ bool scan_is_on(void)
     return scanning;
 }
 
+/* The first versions of i386 are for ids of 16 bits. */
+#ifdef SYS_setresuid32
+enum {
+    GETEGID = SYS_getegid32,
+    GETEUID = SYS_geteuid32,
+    SETRESGID = SYS_setresgid32,
+    SETRESUID = SYS_setresuid32,
+};
+#else
+enum {
+    GETEGID = SYS_getegid,
+    GETEUID = SYS_geteuid,
+    SETRESGID = SYS_setresgid,
+    SETRESUID = SYS_setresuid,
+};
+#endif
+
 /*
  * Where libc is not called, nobody tells us of setuid either: a thread of ours must not keep what
  * the program gave up. Whom /proc says the first thread belongs to is its effective user.
@@ -83,10 +100,12 @@ static void follow_credentials(void)
     struct statx first = {0};
     if (raw5(SYS_statx, AT_FDCWD, (long)"/proc/self", 0, STATX_UID | STATX_GID, (long)&first) != 0)
         return;
-    if (first.stx_gid != (uint32_t)raw0(SYS_getegid))
-        raw3(SYS_setresgid, first.stx_gid, first.stx_gid, first.stx_gid);
-    if (first.stx_uid != (uint32_t)raw0(SYS_geteuid))
-        raw3(SYS_setresuid, first.stx_uid, first.stx_uid, first.stx_uid);
+    const long gid = (long)first.stx_gid;
+    const long uid = (long)first.stx_uid;
+    if (gid != raw0(GETEGID))
+        raw3(SETRESGID, gid, gid, gid);
+    if (uid != raw0(GETEUID))
+        raw3(SETRESUID, uid, uid, uid);
 }
 
 /* What has no slot, or one of a socket that is gone: the sweep finds that out by its cookie. */
