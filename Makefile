@@ -25,10 +25,11 @@ BASE     := -std=gnu11 $(WARNINGS) -MMD -MP -Ishim
 
 # The shim lives in other people's processes, with whatever libc is there. Nothing that would need
 # a name of glibc's alone, and no TLS (its thread has none): no fortified calls, no stack
-# protector. -z now: its thread must never enter the lazy binder. Unwind tables: a thread that is
+# protector; on aarch64 no atomics from libgcc, which ask glibc's __getauxval for the processor.
+# -z now: its thread must never enter the lazy binder. Unwind tables: a thread that is
 # cancelled in recv unwinds through our hook.
 SHIM_CFLAGS  := -fPIC -fvisibility=hidden -U_FORTIFY_SOURCE -fno-stack-protector \
-	-fasynchronous-unwind-tables
+	-fasynchronous-unwind-tables $(if $(filter aarch64%,$(shell $(CC) -dumpmachine 2>/dev/null)),-mno-outline-atomics)
 SHIM_LDFLAGS := -shared -nostdlib -Wl,-soname,libclosewait.so -Wl,-z,now -Wl,-z,relro \
 	-Wl,-z,noexecstack -Wl,--exclude-libs,ALL -Wl,--as-needed
 LIBBSD_A      = $(shell $(CC) $(CFLAGS) -print-file-name=libbsd.a)
