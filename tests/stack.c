@@ -195,19 +195,29 @@ Test(stack, goes_through_a_signal_handler)
     }
 }
 
+static volatile bool in_leaf;
 static volatile bool awaited;
+
+static void alarm_soon(void)
+{
+    setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {.tv_usec = 1000}}, NULL);
+}
 
 static APART void on_alarm(int number)
 {
     inner(number - SIGALRM);
-    awaited = true;
+    awaited = in_leaf;
+    if (!in_leaf)
+        alarm_soon();
 }
 
 /* It calls nothing: some processors have its return address in a register. */
 static APART void leaf(void)
 {
+    in_leaf = true;
     while (!awaited) {
     }
+    in_leaf = false;
 }
 
 static APART void caller_of_leaf(void)
@@ -219,10 +229,9 @@ static APART void caller_of_leaf(void)
 Test(stack, goes_through_a_signal_handler_that_interrupted_a_leaf)
 {
     sigaction(SIGALRM, &(struct sigaction){.sa_handler = on_alarm}, NULL);
-    const struct itimerval soon = {.it_value = {.tv_usec = 1000}};
     for (int i = 0; i < 3; i++) {
         awaited = false;
-        setitimer(ITIMER_REAL, &soon, NULL);
+        alarm_soon();
         caller_of_leaf();
         /* inner, on_alarm, the trampoline, leaf: none is left out. */
         cr_expect_eq(depth_of(seen, (void *)caller_of_leaf), 4);
