@@ -13,6 +13,7 @@ BASHDIR ?= $(PREFIX)/share/bash-completion/completions
 ZSHDIR  ?= $(PREFIX)/share/zsh/site-functions
 DESTDIR ?=
 BUILD   ?= build
+VERSION := $(shell sed -n 's/.*CLOSEWAIT_VERSION "\(.*\)"/\1/p' shim/version.h)
 
 # make M32=1 builds the shim for 32-bit programs on x86-64, under its own folder.
 ifdef M32
@@ -364,6 +365,9 @@ uninstall:
 		$(ZSHDIR)/_closewait $(DATADIR)/schema.json)
 	rmdir $(DESTDIR)$(DATADIR) 2>/dev/null || true
 
+version:
+	@echo $(VERSION)
+
 clean:
 	rm -rf $(BUILD)
 
@@ -381,6 +385,6 @@ $(BUILD)/shim/versions.map $(TEST_PROGRAMS) $(TEST_GO) $(GO_PROGRAMS): | $(NEEDS
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
-.PHONY: all $(TARGETS) bench-stop install uninstall clean deps $(addprefix deps-,$(TARGETS))
+.PHONY: all $(TARGETS) bench-stop install uninstall clean version deps $(addprefix deps-,$(TARGETS))
 .DELETE_ON_ERROR:
 .SECONDARY:
