@@ -306,7 +306,8 @@ fuzz: $(addprefix $(BUILD)/tests/,places places-cxx)
 	$(call fuzz_one,record)
 	$(call fuzz_one,groups)
 
-# What takes long: real programs with and without the shim, in Go too, valgrind, 32 bits.
+# What takes long: real programs with and without the shim, in Go too, valgrind, 32 bits, and the
+# packages and the tarball in a Debian of their own.
 test-long: all $(TEST_PROGRAMS) $(TEST_GO) $(GO_PROGRAMS)
 	$(MAKE) M32=1 $(addprefix $(BUILD)/m32/,libclosewait.so tests/leaker tests/doors)
 	BUILD=$(BUILD) tests/long/m32.sh
@@ -314,6 +315,9 @@ test-long: all $(TEST_PROGRAMS) $(TEST_GO) $(GO_PROGRAMS)
 	BUILD=$(BUILD) tests/long/node.sh
 	BUILD=$(BUILD) tests/long/valgrind.sh
 	BUILD=$(BUILD) tests/long/transparency.sh
+	$(MAKE) deb
+	BUILD=$(BUILD) tests/long/deb.sh
+	BUILD=$(BUILD) tests/long/dist.sh
 
 # For how long closewait reap stops a process, by the number of its threads.
 bench-stop: all $(BUILD)/tests/standing
@@ -339,7 +343,7 @@ lint: deps-lint
 	clang-format --dry-run -Werror $(SOURCES) $(wildcard */*.h tests/*/*.h tests/*/*.cc)
 	printf '%s\n' $(SOURCES) | \
 		xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- -std=gnu11 -Ishim' clang-tidy
-	shellcheck -x demo/*.sh demo/go/*.sh tests/bench/*.sh tests/long/*.sh tests/verdicts/*.sh .ci/run .ci/deps
+	shellcheck -x demo/*.sh demo/go/*.sh tests/bench/*.sh tests/long/*.sh tests/verdicts/*.sh docs/debian/*.sh .ci/run .ci/deps
 	shellcheck -s bash completion/bash tests/completion/ask.bash
 
 SOURCES = $(wildcard shim/*.c cli/*.c demo/*.c tests/*.c tests/programs/*.c tests/fuzz/*.c tests/verdicts/*.c)
@@ -368,11 +372,35 @@ uninstall:
 version:
 	@echo $(VERSION)
 
+# The last commit and nothing else: the same bytes each time.
+DIST := closewait-$(VERSION)
+dist:
+	@mkdir -p $(BUILD)
+	git archive --format=tar.gz -9 --prefix=$(DIST)/ -o $(BUILD)/$(DIST).tar.gz HEAD
+
+# Debian's recipe where its tools look for it, with its changelog.
+debian:
+	rm -rf debian
+	cp -r docs/debian debian
+	docs/debian/changelog.sh $(VERSION) >debian/changelog
+
+# Debian's packages, from the tarball: for this machine, on amd64 for 32-bit programs, too.
+DEB_ARCHS ?= $(shell dpkg --print-architecture | sed 's/^amd64$$/amd64 i386/')
+deb: deps-deb dist
+	rm -rf $(BUILD)/deb
+	mkdir -p $(BUILD)/deb
+	cp $(BUILD)/$(DIST).tar.gz $(BUILD)/deb/closewait_$(VERSION).orig.tar.gz
+	tar -C $(BUILD)/deb -xf $(BUILD)/$(DIST).tar.gz
+	$(MAKE) -C $(BUILD)/deb/$(DIST) debian
+	cd $(BUILD)/deb/$(DIST) && for arch in $(DEB_ARCHS); do \
+		env -u MAKEFLAGS -u MAKELEVEL -u BUILD -u M32 dpkg-buildpackage --no-sign --build=any --host-arch $$arch || exit 1; done
+	lintian --fail-on error $(BUILD)/deb/*.changes
+
 clean:
 	rm -rf $(BUILD)
 
 # What is missing for a target is installed before anything is compiled for it.
-TARGETS := demo demo-go test lint stress fuzz test-long verdicts verdicts-long
+TARGETS := demo demo-go test lint stress fuzz test-long verdicts verdicts-long deb
 
 deps: $(addprefix deps-,$(TARGETS))
 
@@ -383,8 +411,8 @@ NEEDS := $(addprefix deps-,$(filter $(TARGETS),$(MAKECMDGOALS)))
 $(SHIM_OBJ) $(CLI_OBJ) $(DEMO_OBJ) $(TEST_OBJ) $(PROGRAM_OBJ) $(FUZZ_OBJ) $(VERDICT_OBJ): | $(NEEDS)
 $(BUILD)/shim/versions.map $(TEST_PROGRAMS) $(TEST_GO) $(GO_PROGRAMS): | $(NEEDS)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -path $(BUILD)/deb -prune -o -name '*.d' -type f -print 2>/dev/null)
 
-.PHONY: all $(TARGETS) bench-stop install uninstall clean version deps $(addprefix deps-,$(TARGETS))
+.PHONY: all $(TARGETS) bench-stop install uninstall clean version dist debian deps $(addprefix deps-,$(TARGETS))
 .DELETE_ON_ERROR:
 .SECONDARY:
