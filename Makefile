@@ -13,6 +13,7 @@ BASHDIR ?= $(PREFIX)/share/bash-completion/completions
 ZSHDIR  ?= $(PREFIX)/share/zsh/site-functions
 DESTDIR ?=
 BUILD   ?= build
+VERSION := $(shell sed -n 's/.*CLOSEWAIT_VERSION "\(.*\)"/\1/p' shim/version.h)
 
 # make M32=1 builds the shim for 32-bit programs on x86-64, under its own folder.
 ifdef M32
@@ -25,10 +26,11 @@ BASE     := -std=gnu11 $(WARNINGS) -MMD -MP -Ishim
 
 # The shim lives in other people's processes, with whatever libc is there. Nothing that would need
 # a name of glibc's alone, and no TLS (its thread has none): no fortified calls, no stack
-# protector. -z now: its thread must never enter the lazy binder. Unwind tables: a thread that is
+# protector; on aarch64 no atomics from libgcc, which ask glibc's __getauxval for the processor.
+# -z now: its thread must never enter the lazy binder. Unwind tables: a thread that is
 # cancelled in recv unwinds through our hook.
 SHIM_CFLAGS  := -fPIC -fno-plt -fvisibility=hidden -U_FORTIFY_SOURCE -fno-stack-protector \
-	-fasynchronous-unwind-tables
+	-fasynchronous-unwind-tables $(if $(filter aarch64%,$(shell $(CC) -dumpmachine 2>/dev/null)),-mno-outline-atomics)
 SHIM_LDFLAGS := -shared -nostdlib -Wl,-soname,libclosewait.so -Wl,-z,now -Wl,-z,relro -Wl,-z,noseparate-code \
 	-Wl,-z,noexecstack -Wl,--exclude-libs,ALL -Wl,--as-needed
 # A hook has no frame of its own, so that its quick way costs a few instructions: the caller's frame
@@ -312,7 +314,8 @@ fuzz: $(addprefix $(BUILD)/tests/,places places-cxx)
 	$(call fuzz_one,record)
 	$(call fuzz_one,groups)
 
-# What takes long: real programs with and without the shim, in Go too, valgrind, 32 bits.
+# What takes long: real programs with and without the shim, in Go too, valgrind, 32 bits, and the
+# packages and the tarball in a Debian of their own, and aarch64 by qemu.
 test-long: all $(TEST_PROGRAMS) $(TEST_GO) $(GO_PROGRAMS)
 	$(MAKE) M32=1 $(addprefix $(BUILD)/m32/,libclosewait.so tests/leaker tests/doors)
 	BUILD=$(BUILD) tests/long/m32.sh
@@ -322,6 +325,10 @@ test-long: all $(TEST_PROGRAMS) $(TEST_GO) $(GO_PROGRAMS)
 	BUILD=$(BUILD) tests/long/transparency.sh
 	BUILD=$(BUILD) tests/long/metrics.sh
 	BUILD=$(BUILD) tests/long/journal.sh
+	$(MAKE) deb
+	BUILD=$(BUILD) tests/long/deb.sh
+	BUILD=$(BUILD) tests/long/dist.sh
+	tests/long/arm64.sh
 
 # What the shim costs, against doing nothing and against its peers, into docs/performance.md.
 # QUICK=1: only what is exact, and it fails when a figure has grown. PART=instructions: one part, or
@@ -372,7 +379,7 @@ lint: deps-lint
 	clang-format --dry-run -Werror $(SOURCES) $(wildcard */*.h tests/*/*.h tests/*/*/*.h tests/*/*.cc)
 	printf '%s\n' $(SOURCES) | \
 		xargs -P 2 -n 4 sh -c 'clang-tidy --quiet "$$@" -- -std=gnu11 -Ishim' clang-tidy
-	shellcheck -x demo/*.sh demo/go/*.sh tests/bench/*.sh tests/long/*.sh tests/verdicts/*.sh .ci/run .ci/deps
+	shellcheck -x demo/*.sh demo/go/*.sh tests/bench/*.sh tests/long/*.sh tests/verdicts/*.sh docs/debian/*.sh .ci/run .ci/deps
 	shellcheck -s bash completion/bash tests/completion/ask.bash
 
 SOURCES = $(wildcard shim/*.c cli/*.c demo/*.c tests/*.c tests/programs/*.c tests/fuzz/*.c tests/verdicts/*.c \
@@ -399,11 +406,38 @@ uninstall:
 		$(ZSHDIR)/_closewait $(DATADIR)/schema.json)
 	rmdir $(DESTDIR)$(DATADIR) 2>/dev/null || true
 
+version:
+	@echo $(VERSION)
+
+# The last commit and nothing else: the same bytes each time.
+DIST := closewait-$(VERSION)
+dist:
+	@mkdir -p $(BUILD)
+	git archive --format=tar.gz -9 --prefix=$(DIST)/ -o $(BUILD)/$(DIST).tar.gz HEAD
+
+# Debian's recipe where its tools look for it, with its changelog.
+debian:
+	rm -rf debian
+	cp -r docs/debian debian
+	docs/debian/changelog.sh $(VERSION) >debian/changelog
+
+# Debian's packages, from the tarball: for this machine, on amd64 for 32-bit programs, too.
+DEB_ARCHS ?= $(shell dpkg --print-architecture | sed 's/^amd64$$/amd64 i386/')
+deb: deps-deb dist
+	rm -rf $(BUILD)/deb
+	mkdir -p $(BUILD)/deb
+	cp $(BUILD)/$(DIST).tar.gz $(BUILD)/deb/closewait_$(VERSION).orig.tar.gz
+	tar -C $(BUILD)/deb -xf $(BUILD)/$(DIST).tar.gz
+	$(MAKE) -C $(BUILD)/deb/$(DIST) debian
+	cd $(BUILD)/deb/$(DIST) && for arch in $(DEB_ARCHS); do \
+		env -u MAKEFLAGS -u MAKELEVEL -u BUILD -u M32 dpkg-buildpackage --no-sign --build=any --host-arch $$arch || exit 1; done
+	lintian --fail-on error $(BUILD)/deb/*.changes
+
 clean:
 	rm -rf $(BUILD)
 
 # What is missing for a target is installed before anything is compiled for it.
-TARGETS := demo demo-go test lint stress fuzz test-long verdicts verdicts-long bench
+TARGETS := demo demo-go test lint stress fuzz test-long verdicts verdicts-long bench deb
 
 deps: $(addprefix deps-,$(TARGETS))
 
@@ -414,7 +448,7 @@ NEEDS := $(patsubst deps-bench,$(BENCH_DEPS),$(addprefix deps-,$(filter $(TARGET
 $(SHIM_OBJ) $(CLI_OBJ) $(DEMO_OBJ) $(TEST_OBJ) $(PROGRAM_OBJ) $(FUZZ_OBJ) $(VERDICT_OBJ) $(BENCH_OBJ): | $(NEEDS)
 $(BUILD)/shim/versions.map $(TEST_PROGRAMS) $(TEST_GO) $(GO_PROGRAMS) $(BENCH_PROGRAMS): | $(NEEDS)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -path $(BUILD)/deb -prune -o -name '*.d' -type f -print 2>/dev/null)
 
 .PHONY: all $(TARGETS) bench-stop install uninstall clean deps $(addprefix deps-,$(TARGETS) bench-quick)
 .DELETE_ON_ERROR:

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "verbs.h"
+#include "version.h"
 
 static const struct {
     const char *name;
@@ -28,7 +29,7 @@ static void print_help(FILE *to)
           to);
     for (int i = 0; i < VERBS; i++)
         fprintf(to, "  %-6s %s\n", verbs[i].name, verbs[i].what);
-    fputs("\nclosewait VERB --help says more.\n", to);
+    fputs("\nclosewait VERB --help says more, closewait --version which version this is.\n", to);
 }
 
 int main(int argc, char **argv)
@@ -39,6 +40,10 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         print_help(stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("closewait " CLOSEWAIT_VERSION);
         return 0;
     }
     for (int i = 0; i < VERBS; i++)

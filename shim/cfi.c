@@ -112,8 +112,10 @@ enum cfi_step cfi_step(struct cursor *cursor, const uint8_t *header, cfi_read *r
     if (rules.ra.rule == UNDEFINED)
         return CFI_END;
     uintptr_t saved = 0;
+    const bool is_leaf = rules.ra.rule == SAME && cursor->lr_at;
+    next.at = cursor->lr_at;
     if (!find_cfa(&rules, cursor, read, memory, &next.sp) ||
-        !find_saved(&rules.ra, cursor, next.sp, read, memory, &next.at))
+        (!is_leaf && !find_saved(&rules.ra, cursor, next.sp, read, memory, &next.at)))
         return CFI_UNKNOWN;
     if (rules.fp.rule != SAME && rules.fp.rule != UNDEFINED &&
         (!find_saved(&rules.fp, cursor, next.sp, read, memory, &saved) ||
@@ -121,8 +123,8 @@ enum cfi_step cfi_step(struct cursor *cursor, const uint8_t *header, cfi_read *r
         return CFI_END;
     next.fp_at = saved;
     /* A stack only grows towards its caller; a signal frame may change to another stack. */
-    if (!read(memory, next.at, &next.pc) || next.pc == 0 ||
-        (next.sp <= cursor->sp && !common.signal_frame))
+    const bool grows = next.sp > cursor->sp || (is_leaf && next.sp == cursor->sp);
+    if (!read(memory, next.at, &next.pc) || next.pc == 0 || (!grows && !common.signal_frame))
         return CFI_END;
     next.pc = strip(next.pc);
     next.by_fp = rules.cfa_expression.at || rules.cfa_reg == REG_FP;

@@ -18,6 +18,8 @@ struct cursor {
     uintptr_t fp;
     uintptr_t at;
     uintptr_t fp_at; /* where fp was read from, 0 when it is its callee's */
+    uintptr_t lr_at; /* where an interrupted leaf's return address is, which aarch64 has in a
+                        register; else 0 */
     bool by_fp;      /* the step to here went by its callee's fp */
     bool exact; /* pc is the next instruction of an interrupted function, not a return address */
 };

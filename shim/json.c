@@ -4,6 +4,7 @@
 
 #include "names.h"
 #include "suppress.h"
+#include "version.h"
 
 /* The name of a member and what separates it from the one before. */
 static void key(struct text *text, const char *name)
@@ -358,6 +359,7 @@ static void add_suppressions(struct text *text, const struct told *told)
 static void add_summary(struct text *text, const struct told *told)
 {
     const struct totals *totals = &told->totals;
+    add_string(text, "version", CLOSEWAIT_VERSION);
     add_number(text, "leaked", totals->leaked);
     add_number(text, "sites", totals->sites);
     add_number(text, "growing", totals->growing);

@@ -10,6 +10,7 @@
 #include "cfi.h"
 #include "modules.h"
 #include "raw.h"
+#include "sigframe.h"
 
 enum { PAGE = 4096, WORD = sizeof(uintptr_t), REPLAYS = 128, STRIDE = 5 };
 
@@ -143,7 +144,7 @@ static bool step(struct cursor *cursor, const struct page *page, struct walk *wa
             return stepped == CFI_STEPPED;
     }
     walk->by_rules = false;
-    return step_by_chain(cursor, page);
+    return sigframe_step(cursor, read_word, page) || step_by_chain(cursor, page);
 }
 
 static void unwind(const struct caller *caller, struct walk *walk)

@@ -14,8 +14,16 @@
 #include "raw.h"
 #include "signals.h"
 
-/* A guard page, the stack, and one page that stands for the thread's static TLS block. */
-enum { PAGE = 4096, STACK_SIZE = 64 * 1024, MAP_SIZE = PAGE + STACK_SIZE + PAGE };
+/*
+ * A guard, the stack, and what stands for the thread's static TLS block. Each is as large as the
+ * largest page (aarch64): the kernel protects and maps whole pages, and a smaller guard would take
+ * most of the stack with it.
+ */
+enum {
+    PAGE_MOST = 64 * 1024,
+    STACK_SIZE = 64 * 1024,
+    MAP_SIZE = PAGE_MOST + STACK_SIZE + PAGE_MOST
+};
 
 /* Three places: the watcher's, that of its errands, and that of the process beside. */
 struct place {
@@ -59,7 +67,7 @@ static bool make_map(struct place *place)
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK);
     if (raw_failed(at))
         return false;
-    raw3(SYS_mprotect, at, PAGE, PROT_NONE);
+    raw3(SYS_mprotect, at, PAGE_MOST, PROT_NONE);
     place->map = (char *)at;
     return true;
 }
@@ -147,7 +155,7 @@ static bool start(struct place *place, unsigned long flags, void (*run)(void))
 {
     if (!make_map(place))
         return false;
-    char *stack_end = place->map + PAGE + STACK_SIZE;
+    char *stack_end = place->map + PAGE_MOST + STACK_SIZE;
     fill_tls(stack_end);
     const uint64_t before = signals_block();
     const long ret = clone_thread(flags, stack_end, stack_end, &place->tid, run);
@@ -226,7 +234,7 @@ void thread_apart(void (*what)(void *), void *with)
     while (!is_gone(&apart))
         pause_shortly();
     /* A fresh stack each time: memcheck takes a used one for freed. Errands are rare. */
-    raw_map_at(apart.map + PAGE, MAP_SIZE - PAGE, PROT_READ | PROT_WRITE,
+    raw_map_at(apart.map + PAGE_MOST, MAP_SIZE - PAGE_MOST, PROT_READ | PROT_WRITE,
                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK | MAP_FIXED);
 }
 

@@ -27,7 +27,7 @@ Test(completion, of_bash_knows_verbs_options_and_values)
         const char *line;
         const char *offered;
     } rows[] = {
-        {"closewait ", "--help ps reap report run watch"},
+        {"closewait ", "--help --version ps reap report run watch"},
         {"closewait r", "reap report run"},
         {"closewait run --a", "--action="},
         {"closewait run --action=", "close close-dead log"},

@@ -5,9 +5,11 @@
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -26,9 +28,11 @@ TestSuite(stack, .init = start);
 
 static APART site_t hook(void);
 
+static _Atomic bool forked;
+
 static void *hammer(void *unused)
 {
-    for (;;) {
+    while (!forked) {
         stack_forget(); /* so that each is a walk, in a room */
         hook();
     }
@@ -50,6 +54,7 @@ Test(stack, are_known_in_the_child_of_a_program_whose_threads_were_at_it)
             stack_adopt();
             continue;
         }
+        forked = true; /* here, not in the child: its threads are gone */
         cr_assert_eq(waitpid(pid, &status, 0), pid);
         if (i == 0)
             cr_expect_eq(status, 0);
@@ -190,6 +195,49 @@ Test(stack, goes_through_a_signal_handler)
     }
 }
 
+static volatile bool in_leaf;
+static volatile bool awaited;
+
+static void alarm_soon(void)
+{
+    setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {.tv_usec = 1000}}, NULL);
+}
+
+static APART void on_alarm(int number)
+{
+    inner(number - SIGALRM);
+    awaited = in_leaf;
+    if (!in_leaf)
+        alarm_soon();
+}
+
+/* It calls nothing: some processors have its return address in a register. */
+static APART void leaf(void)
+{
+    in_leaf = true;
+    while (!awaited) {
+    }
+    in_leaf = false;
+}
+
+static APART void caller_of_leaf(void)
+{
+    leaf();
+    __asm__ volatile("" ::: "memory");
+}
+
+Test(stack, goes_through_a_signal_handler_that_interrupted_a_leaf)
+{
+    sigaction(SIGALRM, &(struct sigaction){.sa_handler = on_alarm}, NULL);
+    for (int i = 0; i < 3; i++) {
+        awaited = false;
+        alarm_soon();
+        caller_of_leaf();
+        /* inner, on_alarm, the trampoline, leaf: none is left out. */
+        cr_expect_eq(depth_of(seen, (void *)caller_of_leaf), 4);
+    }
+}
+
 Test(stack, goes_from_an_alternate_stack_to_the_interrupted_one)
 {
     static char memory[65536];
@@ -230,22 +278,28 @@ static void in_coroutine(void)
     inner(1);
 }
 
+/* Apart from its caller's loop: getcontext returns twice, and what a register held may be lost. */
+static void run_coroutine_on(char *stack, size_t size)
+{
+    ucontext_t other;
+    getcontext(&other);
+    other.uc_stack.ss_sp = stack;
+    other.uc_stack.ss_size = size;
+    other.uc_link = &home;
+    makecontext(&other, in_coroutine, 0);
+    swapcontext(&home, &other);
+}
+
 /* Each time another stack at the same address, the later ones smaller: what lay above is gone. */
 Test(stack, of_a_coroutine_is_read_afresh)
 {
     static const size_t sizes[] = {262144, 262144, 65536, 16384};
     char *const at = mmap(NULL, sizes[0], PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-        ucontext_t other;
         cr_assert_eq(mmap(at, sizes[i], PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
                      at);
-        getcontext(&other);
-        other.uc_stack.ss_sp = at;
-        other.uc_stack.ss_size = sizes[i];
-        other.uc_link = &home;
-        makecontext(&other, in_coroutine, 0);
-        swapcontext(&home, &other);
+        run_coroutine_on(at, sizes[i]);
         must_be_inner_outer_inner(seen);
         cr_expect_eq(munmap(at, sizes[0]), 0);
     }
