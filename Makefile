@@ -31,6 +31,10 @@ SHIM_CFLAGS  := -fPIC -fvisibility=hidden -U_FORTIFY_SOURCE -fno-stack-protector
 	-fasynchronous-unwind-tables
 SHIM_LDFLAGS := -shared -nostdlib -Wl,-soname,libclosewait.so -Wl,-z,now -Wl,-z,relro \
 	-Wl,-z,noexecstack -Wl,--exclude-libs,ALL -Wl,--as-needed
+# <sys/sdt.h> (shim/usdt.h) is for every processor, but Debian keeps it in a folder of one: the
+# compiler for another is shown it, after all others. Without it there are no probes.
+SDT_H        := $(firstword $(wildcard /usr/include/sys/sdt.h /usr/include/*/sys/sdt.h))
+SHIM_CFLAGS  += $(if $(SDT_H),-idirafter $(patsubst %/sys/sdt.h,%,$(SDT_H)))
 LIBBSD_A      = $(shell $(CC) $(CFLAGS) -print-file-name=libbsd.a)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
@@ -68,6 +72,7 @@ all: $(BUILD)/libclosewait.so $(BUILD)/closewait $(DEMO)
 $(BUILD)/libclosewait.so: $(SHIM_OBJ) $(BUILD)/shim/versions.map
 	$(CC) $(CFLAGS) $(SHIM_LDFLAGS) -Wl,--version-script=$(BUILD)/shim/versions.map $(LDFLAGS) \
 		-o $@ $(SHIM_OBJ) $(LIBBSD_A) -lgcc $(if $(M32),-l:libc_nonshared.a)
+	$(if $(SDT_H),,@echo "no <sys/sdt.h> (systemtap-sdt-dev): $@ has no static probes")
 
 # The versions of those names that only glibc has (GLIBC in calls.h). What the shim exports, its
 # compiler knows: hidden is the default, and the hooks alone are not.
