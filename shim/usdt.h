@@ -18,8 +18,8 @@
  *                                                     fd is -1
  *     late_close  fd, age, reaped, site               the program closed what was told or reaped
  *
- * age is for how long the peer has been gone. eof, late_close and most rescues are of the thread of
- * the program that made the call: its stack says who. leak and reap are mostly the watcher's.
+ * age is for how long the peer has been gone. eof, late_close and most rescues are on the thread of
+ * the program that made the call; leak and reap are mostly the watcher's.
  * Suppressed leaks have no probe. An eof is met once a socket, and has no site: its hash would cost
  * each connection more than the rest of the hook.
  *
@@ -29,8 +29,6 @@
  */
 #ifndef CLOSEWAIT_USDT_H
 #define CLOSEWAIT_USDT_H
-
-#include <stdbool.h>
 
 #include "depot.h"
 #include "names.h"
@@ -77,7 +75,8 @@ static inline void usdt_rescue_descriptors(int count)
     STAP_PROBE5(closewait, rescue, -1, (uint32_t)0, "descriptors", count, 0);
 }
 
-static inline void usdt_late_close(int fd, uint32_t gone_ms, bool reaped, site_t site)
+/* Not a bool: gdb does not know the registers of one byte (%r12b). */
+static inline void usdt_late_close(int fd, uint32_t gone_ms, int reaped, site_t site)
 {
     STAP_PROBE4(closewait, late_close, fd, gone_ms, reaped, usdt_site(site));
 }

@@ -33,7 +33,7 @@ Test(usdt, has_the_probes_of_its_header_with_their_arguments)
     read_probes(built("libclosewait.so"), probes, sizeof(probes));
     cr_expect_str_eq(probes,
                      "closewait:eof -4 8\n"
-                     "closewait:late_close -4 4 1 8\n"
+                     "closewait:late_close -4 4 -4 8\n"
                      "closewait:leak -4 4 8 8\n"
                      "closewait:reap -4 4 8 8 8 -4\n"
                      "closewait:rescue -4 4 8 -4 -4\n",
