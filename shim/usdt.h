@@ -20,8 +20,8 @@
  *
  * age is for how long the peer has been gone. eof, late_close and most rescues are on the thread of
  * the program that made the call; leak and reap are mostly the watcher's.
- * Suppressed leaks have no probe. An eof is met once a socket, and has no site: its hash would cost
- * each connection more than the rest of the hook.
+ * Suppressed leaks have no probe. An eof has no site: its hash goes through all frames, and each
+ * connection would pay for it.
  *
  * Without <sys/sdt.h> (systemtap-sdt-dev in Debian) when the shim is built, there are no probes.
  *
