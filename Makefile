@@ -317,6 +317,8 @@ test-long: all $(TEST_PROGRAMS) $(TEST_GO) $(GO_PROGRAMS)
 	BUILD=$(BUILD) tests/long/node.sh
 	BUILD=$(BUILD) tests/long/valgrind.sh
 	BUILD=$(BUILD) tests/long/usdt.sh
+	BUILD=$(BUILD) tests/long/containers.sh
+	BUILD=$(BUILD) tests/long/deploy.sh
 	BUILD=$(BUILD) tests/long/transparency.sh
 
 # For how long closewait reap stops a process, by the number of its threads.

@@ -146,7 +146,7 @@ verdict $? 'and closewait ps sees into pods' "$work/said"
 stop "$last"
 
 for file in compose.yaml kubernetes-watch.yaml kubernetes-shim.yaml; do
-    python3 -c 'import sys, yaml; assert list(yaml.safe_load_all(open(sys.argv[1])))' "$deploy/$file" \
+    /usr/bin/python3 -c 'import sys, yaml; assert list(yaml.safe_load_all(open(sys.argv[1])))' "$deploy/$file" \
         >"$work/said" 2>&1
     verdict $? "$file is YAML" "$work/said"
 done
