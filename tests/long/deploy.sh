@@ -19,7 +19,7 @@ root=$work/root
 trap 'rm -rf --one-file-system "$work"' EXIT
 
 # What the packages need, and what README installs later, is there: the container has no network.
-include=systemd-sysv,dbus,python3-minimal,curl,prometheus,prometheus-node-exporter
+include=systemd-sysv,dbus,procps,python3-minimal,curl,prometheus,prometheus-node-exporter
 include=$include,libjansson4,libsmartcols1,libmnl0,libdw1,libelf1,libbsd0
 # shellcheck disable=SC2016
 mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -v security | head -n 1)
@@ -30,6 +30,8 @@ if ! debootstrap --variant=minbase --include=$include \
     exit 1
 fi
 
+# As Debian's installer writes it.
+echo '127.0.0.1 localhost' >"$root/etc/hosts"
 mkdir "$root/trial"
 sed -n 's/^    # //p' "$deploy/README.md" >"$root/trial/commands"
 if ls "$build"/deb/closewait_*.deb >/dev/null 2>&1; then
