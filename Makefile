@@ -38,6 +38,10 @@ SHIM_LDFLAGS := -shared -nostdlib -Wl,-soname,libclosewait.so -Wl,-z,now -Wl,-z,
 FP           := $(if $(M32),ebp,rbp)
 FIXED_FP     := $(shell $(CC) $(CFLAGS) -ffixed-$(FP) -x c -c -o /dev/null /dev/null 2>/dev/null && \
 	echo '-ffixed-$(FP) -fomit-frame-pointer -DFIXED_FP="\"$(FP)\""')
+# <sys/sdt.h> (shim/usdt.h) is for every processor, but Debian keeps it in a folder of one: the
+# compiler for another is shown it, after all others. Without it there are no probes.
+SDT_H        := $(firstword $(wildcard /usr/include/sys/sdt.h /usr/include/*/sys/sdt.h))
+SHIM_CFLAGS  += $(if $(SDT_H),-idirafter $(patsubst %/sys/sdt.h,%,$(SDT_H)))
 LIBBSD_A      = $(shell $(CC) $(CFLAGS) -print-file-name=libbsd.a)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
@@ -75,6 +79,7 @@ all: $(BUILD)/libclosewait.so $(BUILD)/closewait $(DEMO)
 $(BUILD)/libclosewait.so: $(SHIM_OBJ) $(BUILD)/shim/versions.map
 	$(CC) $(CFLAGS) $(SHIM_LDFLAGS) -Wl,--version-script=$(BUILD)/shim/versions.map $(LDFLAGS) \
 		-o $@ $(SHIM_OBJ) $(LIBBSD_A) -lgcc $(if $(M32),-l:libc_nonshared.a)
+	$(if $(SDT_H),,@echo "no <sys/sdt.h> (systemtap-sdt-dev): $@ has no static probes")
 
 # The versions of those names that only glibc has (GLIBC in calls.h). What the shim exports, its
 # compiler knows: hidden is the default, and the hooks alone are not.
@@ -322,6 +327,9 @@ test-long: all $(TEST_PROGRAMS) $(TEST_GO) $(GO_PROGRAMS)
 	BUILD=$(BUILD) tests/long/go.sh
 	BUILD=$(BUILD) tests/long/node.sh
 	BUILD=$(BUILD) tests/long/valgrind.sh
+	BUILD=$(BUILD) tests/long/usdt.sh
+	BUILD=$(BUILD) tests/long/containers.sh
+	BUILD=$(BUILD) tests/long/deploy.sh
 	BUILD=$(BUILD) tests/long/transparency.sh
 	BUILD=$(BUILD) tests/long/metrics.sh
 	BUILD=$(BUILD) tests/long/journal.sh

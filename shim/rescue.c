@@ -18,6 +18,7 @@
 #include "signals.h"
 #include "stack.h"
 #include "tombs.h"
+#include "usdt.h"
 #include "watch.h"
 
 enum { REAP_TRIES = 20, PATIENCE_MS = 1000, FIRST_PAUSE_MS = 1, LONGEST_PAUSE_MS = 50 };
@@ -87,6 +88,8 @@ static void add_leak(struct record *record, const struct leak *leak, uint32_t wo
     const bool told =
         (word & SLOT_TOLD) || (copied && has_copy(leak->fd, leak->cookie, INT32_MAX, SLOT_TOLD));
     record->fresh += !told;
+    if (!told)
+        usdt_leak(leak);
 }
 
 static bool is_leak(const struct look *look)
@@ -163,6 +166,7 @@ static void reap(int fd, struct slot *slot, const struct options *options, struc
     slot_release(slot, buried ? SLOT_BURIED : SLOT_LIVE, buried ? SLOT_WANTED : 0);
     if (!buried)
         return;
+    usdt_reap(&look.leak, WHY_PORT, 0);
     fds_add(&holders->buried, fd);
     record->reaped += !copied || !has_copy(fd, look.leak.cookie, INT32_MAX, SLOT_COPIED);
     record->released = record->reaped;
@@ -283,6 +287,7 @@ static int rescue(const struct wish *wish, const struct options *options, struct
         ret = call_patiently(wish, &record->waited_ms);
         error = ret == 0 ? before : errno;
         record->error = ret != 0 && error == wish->error ? error : 0;
+        usdt_rescue_port(wish->fd, record->waited_ms, record->released, ret == 0 ? 0 : error);
     }
     record_post(record);
     watch_ring();

@@ -21,6 +21,7 @@
 #include "stack.h"
 #include "thread.h"
 #include "tombs.h"
+#include "usdt.h"
 #include "watch.h"
 
 enum { CHECK_MS = 1000, NEWS_CS = 60 * 100 };
@@ -146,13 +147,15 @@ static int give_up_one(const struct options *options, int end, struct fds *fds)
         if (given)
             fds_add(fds, fd);
     }
-    if (given)
-        record_post(&(struct record){.type = RECORD_REAP,
-                                     .why = WHY_DESCRIPTORS,
-                                     .leak = look.leak,
-                                     .reaped = 1,
-                                     .released = 1});
-    return given;
+    if (!given)
+        return 0;
+    usdt_reap(&look.leak, WHY_DESCRIPTORS, 0);
+    record_post(&(struct record){.type = RECORD_REAP,
+                                 .why = WHY_DESCRIPTORS,
+                                 .leak = look.leak,
+                                 .reaped = 1,
+                                 .released = 1});
+    return 1;
 }
 
 static struct limits limits_now(int open)
@@ -197,8 +200,10 @@ bool shortage_relieve(enum limited call, int before, const struct caller *caller
     if (record.limits.open == 0 && error == EMFILE)
         record.limits.open = record.limits.limit;
     record.limits.given = relieve(options, error, &record.limits, &record.fds);
-    if (record.limits.given > 0)
+    if (record.limits.given > 0) {
         record.type = RECORD_GIVEN_BACK;
+        usdt_rescue_descriptors(record.limits.given);
+    }
     if (is_news(&met, (uint32_t)(record.limits.leaked + record.limits.tombstones))) {
         record.asked_at = stack_site(caller);
         record_post(&record);
@@ -217,6 +222,8 @@ static void give_back_missing(void)
         return;
     record.limits.given = tombs_give_back(wanted, &record.fds);
     total += (uint32_t)record.limits.given;
+    if (record.limits.given > 0)
+        usdt_rescue_descriptors(record.limits.given);
     if (record.limits.given > 0 && is_news(&given_back, total))
         record_post(&record);
 }

@@ -8,6 +8,7 @@
 #include "sites.h"
 #include "slots.h"
 #include "thread.h"
+#include "usdt.h"
 
 /* A record on its way to where it is told. */
 struct telling {
@@ -82,6 +83,7 @@ static void note_copies(struct leak *leak)
 
 void telling_leak(struct leak *leak, bool copied)
 {
+    usdt_leak(leak);
     if (copied)
         note_copies(leak);
     tell(&(struct record){.type = RECORD_LEAK, .leak = *leak, .leaks = 1, .fresh = 1});
@@ -89,9 +91,11 @@ void telling_leak(struct leak *leak, bool copied)
 
 void telling_reap(const struct look *look, int error, bool held)
 {
+    const enum reap_why why = look->ruling.verdict == VERDICT_DEAD ? WHY_DEAD : WHY_GRACE;
+    usdt_reap(&look->leak, why, error);
     tell(&(struct record){
         .type = RECORD_REAP,
-        .why = look->ruling.verdict == VERDICT_DEAD ? WHY_DEAD : WHY_GRACE,
+        .why = why,
         .leak = look->leak,
         .error = error,
         .reaped = error == 0,

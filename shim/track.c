@@ -23,6 +23,7 @@
 #include "slots.h"
 #include "stack.h"
 #include "tombs.h"
+#include "usdt.h"
 
 static _Atomic bool tracking;
 static uint32_t grace_ms; /* as tracking says: set before */
@@ -173,6 +174,7 @@ static void post_late_close(const struct departure *left)
         return;
     }
     sites_late(left->opened_at, reaped, gone_ms);
+    usdt_late_close(left->fd, gone_ms, reaped, left->opened_at);
     record_offer(&(struct record){
         .type = RECORD_LATE_CLOSE,
         .why = reaped && wanted ? WHY_PORT : WHY_GRACE,
@@ -452,6 +454,7 @@ bool track_eof(int fd, int flags, const struct caller *caller)
     atomic_store_explicit(&slot->eof_cs, now_cs(), memory_order_relaxed);
     atomic_store_explicit(&slot->eof_at, stack_site(caller), memory_order_relaxed);
     slot_flag(slot, SLOT_EOF_READ);
+    usdt_eof(fd, slot_how(word));
     return true;
 }
 
