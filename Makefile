@@ -307,7 +307,7 @@ fuzz: $(addprefix $(BUILD)/tests/,places places-cxx)
 	$(call fuzz_one,groups)
 
 # What takes long: real programs with and without the shim, in Go too, valgrind, 32 bits, and the
-# packages and the tarball in a Debian of their own.
+# packages and the tarball in a Debian of their own, and aarch64 by qemu.
 test-long: all $(TEST_PROGRAMS) $(TEST_GO) $(GO_PROGRAMS)
 	$(MAKE) M32=1 $(addprefix $(BUILD)/m32/,libclosewait.so tests/leaker tests/doors)
 	BUILD=$(BUILD) tests/long/m32.sh
@@ -318,6 +318,7 @@ test-long: all $(TEST_PROGRAMS) $(TEST_GO) $(GO_PROGRAMS)
 	$(MAKE) deb
 	BUILD=$(BUILD) tests/long/deb.sh
 	BUILD=$(BUILD) tests/long/dist.sh
+	tests/long/arm64.sh
 
 # For how long closewait reap stops a process, by the number of its threads.
 bench-stop: all $(BUILD)/tests/standing
