@@ -45,7 +45,7 @@ DEMO_OBJ    := $(call objects,demo)
 DEMO        := $(DEMO_OBJ:.o=)
 # The command reads options and judges with the shim's own code, and tells with its words.
 CLI_SHARED  := $(addprefix $(BUILD)/shim/,options.o text.o endpoint.o json.o judge.o kernel.o names.o prose.o \
-	prose_holder.o prose_shortage.o suppress.o trend.o hindsight.o)
+	prose_holder.o prose_shortage.o suppress.o trend.o hindsight.o utf8.o)
 # What finds functions and lines. libiberty.a for its demanglers of C++ and Rust.
 SYMBOL_OBJ  := $(addprefix $(BUILD)/cli/,symbol.o lines.o ranges.o image.o strings.o demangle.o)
 SYMBOL_LIBS := -ldw -lelf -liberty
@@ -54,6 +54,7 @@ SYMBOL_LIBS := -ldw -lelf -liberty
 UNIT_OBJ    := $(filter-out $(BUILD)/shim/hooks.o $(BUILD)/shim/init.o,$(SHIM_OBJ))
 TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors inline manners flood caller-O0 caller-O2 caller-omit caller-frame thrower plugin.so storm leaker leaker-musl leaker-static \
 	leaker-musl-static leaker-fortified leaker-lfs leaker-tsan names names-musl early.so places places-O0 \
+	records \
 	places-cxx places-cxx-O0 find blocked restless verdicts/end)
 
 # A program that libc never sees, where there is Go; its tests are skipped elsewhere.
@@ -82,7 +83,7 @@ $(BUILD)/closewait: $(CLI_OBJ) $(CLI_SHARED)
 $(DEMO): %: %.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< -lbsd
 
-$(BUILD)/tests/closewait-tests: $(TEST_OBJ) $(UNIT_OBJ) $(BUILD)/cli/preload.o $(SYMBOL_OBJ)
+$(BUILD)/tests/closewait-tests: $(TEST_OBJ) $(UNIT_OBJ) $(BUILD)/cli/preload.o $(BUILD)/cli/members.o $(SYMBOL_OBJ)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion $(SYMBOL_LIBS) -ljansson -lbsd -lutil
 
 $(BUILD)/tests/leaker: $(BUILD)/tests/programs/leaker.o
@@ -202,6 +203,9 @@ $(BUILD)/tests/rust-client: tests/programs/client.rs
 	@mkdir -p $(@D)
 	MAKEFLAGS= rustc -g -o $@ $<
 
+$(BUILD)/tests/records: $(BUILD)/tests/programs/records.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
+
 $(BUILD)/tests/find: $(BUILD)/tests/programs/find.o $(SYMBOL_OBJ)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS)
 
@@ -219,7 +223,7 @@ $(BUILD)/tests/fuzz/record: $(BUILD)/tests/fuzz/record.o $(addprefix $(BUILD)/cl
 
 $(BUILD)/tests/fuzz/groups: $(BUILD)/tests/fuzz/groups.o $(SYMBOL_OBJ) $(CLI_SHARED) \
 	$(addprefix $(BUILD)/cli/,groups.o groups_text.o groups_json.o groups_folded.o queues.o entry.o tally.o traces.o \
-	frames.o must.o array.o colors.o)
+	frames.o must.o array.o colors.o members.o counts.o kept_stack.o quota.o)
 	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS) -ljansson -lbsd
 
 # Programs that know their own places, in both formats of DWARF that are about, in either kind of

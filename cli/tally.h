@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "entry.h"
+#include "quota.h"
 #include "trend.h"
 
 /* Of one call site in all processes. */
@@ -35,13 +36,17 @@ struct sums {
 /* Zeroed and with INT64_MAX in held_since_ms. */
 struct sums sums_of_none(void);
 
-/* Empty when zeroed. */
+/* Empty when zeroed but for the quota. */
 struct tallies {
-    void *names;   /* the processes by pid and name: a tree, as tsearch(3) makes it */
-    void *by_site; /* a tree too, of struct tally */
+    struct quota *quota;
+    struct process *newest; /* of whom there was a line last, and whom before: for when there is */
+    struct process *oldest; /* no room for all of them */
+    void *names;            /* the processes by pid and name: a tree, as tsearch(3) makes it */
+    void *by_site;          /* a tree too, of struct tally */
     size_t processes;
-    uint64_t line;   /* how many were counted */
-    uint64_t untold; /* leaks that the summaries count and no line tells */
+    uint64_t line;    /* how many were counted */
+    uint64_t untold;  /* leaks that the summaries count and no line tells */
+    uint64_t evicted; /* processes that had to make room: what they held counts as held */
 };
 
 struct told_by {
