@@ -252,6 +252,12 @@ $(BUILD)/shim/%.o: shim/%.c
 
 $(BUILD)/cli/preload.o: BASE += -DLIBDIR='"$(LIBDIR)"'
 
+# The page of closewait report --format=html is in the command, and knows its own script and style.
+page_hash = sha256-$(shell sha256sum $(1) | cut -c 1-64 | tr a-f A-F | basenc -d --base16 | base64)
+$(BUILD)/cli/page_files.o: BASE += -DPAGE_CSS_HASH='"$(call page_hash,cli/page.css)"' \
+	-DPAGE_JS_HASH='"$(call page_hash,cli/page.js)"'
+$(BUILD)/cli/page_files.o: cli/page.html cli/page.css cli/page.js
+
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(CFLAGS) -c -o $@ $<

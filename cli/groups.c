@@ -10,10 +10,14 @@
 #include "array.h"
 #include "hindsight.h"
 #include "must.h"
+#include "names.h"
 
 struct groups groups_begin(struct quota *quota)
 {
-    return (struct groups){.last_ms = INT64_MIN, .quota = quota, .tallies = {.quota = quota}};
+    return (struct groups){.last_ms = INT64_MIN,
+                           .quota = quota,
+                           .tallies = {.quota = quota},
+                           .events = {.quota = quota}};
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -44,11 +48,13 @@ static struct group *group_of(struct groups *groups, const struct log_entry *ent
     const void *found = tfind(&wanted, &groups->by_key, compare_keys);
     if (found)
         return *(struct group *const *)found;
+    const size_t series = groups->for_page ? SERIES_BINS * sizeof(int64_t) : 0;
     const size_t bytes =
-        sizeof(struct group) + strlen(key) + QUOTA_OF_NODE + 2 * sizeof(struct group *);
+        sizeof(struct group) + series + strlen(key) + QUOTA_OF_NODE + 2 * sizeof(struct group *);
     if (!quota_ask(groups->quota, QUOTA_SITES, bytes))
         return NULL;
     struct group *group = make_group(entry, key);
+    group->sums.series = groups->for_page ? &group->series : NULL;
     must(tsearch(group, &groups->by_key, compare_keys));
     groups->all = array_grow(groups->all, groups->count, sizeof(struct group *));
     groups->all[groups->count++] = group;
@@ -97,6 +103,15 @@ static void note_hindsight(struct group *group, const struct log_entry *entry)
         group->slowest_ms = entry->fin_age_ms;
 }
 
+static void meet_reaps(struct groups *groups, struct group *group, const struct log_entry *entry,
+                       uint64_t reaps)
+{
+    char what[ENTRY_TEXTS_SIZE];
+    const char *why = entry->type == RECORD_RESCUE ? names_why[WHY_PORT] : entry->why;
+    snprintf(what, sizeof(what), "%s %s", why, entry->outcome);
+    counts_add(&group->reaps, groups->quota, GROUP_NAMES, what, reaps);
+}
+
 static void count_entry(struct groups *groups, const struct log_entry *entry, int file)
 {
     struct group *group = group_of(groups, entry);
@@ -110,10 +125,21 @@ static void count_entry(struct groups *groups, const struct log_entry *entry, in
         meet(groups, &group->ways, entry->how);
         meet_peer(groups, group, entry->peer);
     }
+    if (told.reaps > 0)
+        meet_reaps(groups, group, entry, told.reaps);
+    if (groups->for_page)
+        events_add(&groups->events, entry, group);
     note_times(group, entry);
     note_hindsight(group, entry);
     kept_stack_offer(&group->open_stack, groups->quota, &entry->open_stack);
     kept_stack_offer(&group->eof_stack, groups->quota, &entry->eof_stack);
+}
+
+static void count_queue(struct groups *groups, const struct log_entry *entry)
+{
+    queues_add(&groups->queues, groups->quota, entry);
+    if (groups->for_page)
+        events_add(&groups->events, entry, NULL);
 }
 
 enum entry_found groups_add(struct groups *groups, const char *line, size_t len, int file)
@@ -127,7 +153,7 @@ enum entry_found groups_add(struct groups *groups, const char *line, size_t len,
     if (entry.type == RECORD_SUMMARY)
         tallies_end(&groups->tallies, &entry, file);
     else if (entry.type == RECORD_ACCEPT_QUEUE)
-        queues_add(&groups->queues, groups->quota, &entry);
+        count_queue(groups, &entry);
     else
         count_entry(groups, &entry, file);
     return ENTRY_READ;
@@ -158,6 +184,8 @@ void groups_finish(struct groups *groups)
             groups->all[i]->last_ms = groups->all[i]->first_ms;
     if (groups->count > 0)
         qsort(groups->all, groups->count, sizeof(struct group *), compare_groups);
+    for (size_t i = 0; i < groups->count; i++)
+        groups->all[i]->rank = i;
 }
 
 static void free_group(void *node)
@@ -169,6 +197,8 @@ static void free_group(void *node)
     counts_free(&group->classes);
     counts_free(&group->ways);
     counts_free(&group->peers);
+    counts_free(&group->reaps);
+    series_free(&group->series);
     free(group->key);
     free(group);
 }
@@ -177,6 +207,7 @@ void groups_free(struct groups *groups)
 {
     tdestroy(groups->by_key, free_group);
     queues_free(&groups->queues);
+    events_free(&groups->events);
     free(groups->all);
 }
 

@@ -9,6 +9,7 @@
 
 #include "counts.h"
 #include "entry.h"
+#include "events.h"
 #include "kept_stack.h"
 #include "queues.h"
 #include "quota.h"
@@ -33,6 +34,9 @@ struct group {
     struct counts classes;
     struct counts ways;   /* how it was opened */
     struct counts peers;  /* by IP address; the tag is the port, 0 if there were several */
+    struct counts reaps;  /* by what proved it and what came of it: "grace gone" */
+    struct series series; /* of what it held */
+    size_t rank;          /* its place in the order of showing, once that is known */
     uint64_t other_peers; /* leaks whose peer is none of GROUP_PEERS */
     int64_t slowest_ms;   /* the longest from a FIN to a late close */
     int64_t grace_ms;     /* the longest that a line has said to have been right; 0: none did */
@@ -50,6 +54,8 @@ struct groups {
     size_t count;
     struct queues queues;
     struct tallies tallies; /* of processes, untold */
+    struct events events;   /* the latest records, for a page */
+    bool for_page;          /* to be set before the first record: events and series are wanted */
     struct quota *quota;
     int64_t last_ms; /* the time of the latest record; INT64_MIN: there was none */
 };

@@ -66,9 +66,11 @@ static void print_help(void)
         "Reads JSON lines that closewait wrote (format=json), of any number of processes and\n"
         "days, and groups the leaks by call site: the one that holds most now comes first.\n"
         "Without FILE, or for -, it reads standard input. Other lines are skipped and counted.\n\n"
-        "  -f, --format text|json|folded  text for people (the default); json: one array, a line\n"
+        "  -f, --format text|json|folded|html\n"
+        "                                 text for people (the default); json: one array, a line\n"
         "                                 for each call site; folded: for flame graphs, one\n"
-        "                                 stack a line and how many sockets leaked there\n"
+        "                                 stack a line and how many sockets leaked there; html: a\n"
+        "                                 page to look at in a browser, in one file\n"
         "  -n, --limit NUMBER             show so many call sites at most\n"
         "      --debuginfo-path PATH      search debug files there: folders with ':' between\n"
         "                                 them (.debug beside the module, and /usr/lib/debug)\n"
@@ -87,14 +89,14 @@ static void print_help(void)
 
 static bool read_format(struct settings *settings, const char *word)
 {
-    static const char *const names[] = {"text", "json", "folded", NULL};
+    static const char *const names[] = {"text", "json", "folded", "html", NULL};
     static void (*const printers[])(const struct groups *, const struct groups_style *) = {
-        groups_print_text, groups_print_json, groups_print_folded};
+        groups_print_text, groups_print_json, groups_print_folded, groups_print_html};
     const int found = names_find(names, word);
     if (found >= 0)
         settings->print = printers[found];
     else
-        fprintf(stderr, "closewait report: --format is '%s': expected text, json or folded\n",
+        fprintf(stderr, "closewait report: --format is '%s': expected text, json, folded or html\n",
                 word);
     return found >= 0;
 }
@@ -348,6 +350,7 @@ static bool report(const struct settings *settings, const struct input *inputs, 
     struct reading reading = {.progress = progress_begin(size_of(inputs, count))};
     bool done = true;
     reading.groups = groups_begin(&reading.quota);
+    reading.groups.for_page = settings->print == groups_print_html;
     for (int i = 0; i < count; i++)
         done &= read_input(&reading, &inputs[i]);
     progress_end(&reading.progress);

@@ -130,10 +130,18 @@ static void worsen(enum trend *trend, enum trend other)
         *trend = other;
 }
 
+static void note_held(const struct tally *tally, int64_t time_ms, int64_t change)
+{
+    if (tally->sums->series)
+        series_add(tally->sums->series, time_ms, change);
+}
+
 static void sum_up(const struct tally *tally)
 {
     struct sums *sums = tally->sums;
     const uint64_t held = held_of(tally);
+    if (is_over(tally))
+        note_held(tally, tally->last_ms, -(int64_t)held);
     sums->leaks += leaks_of(tally);
     sums->reaped += reaped_of(tally);
     sums->late += tally->late;
@@ -393,10 +401,14 @@ struct told_by tallies_add(struct tallies *tallies, const struct log_entry *entr
         told.new_process = true;
     }
     const uint64_t before = leaks_of(tally);
+    const uint64_t held = held_of(tally);
+    const uint64_t reaps = tally->reaps + tally->rescued;
     tally->line = tallies->line;
     count_line(tally, entry);
     count_age(tally, entry);
+    note_held(tally, entry->time_ms, (int64_t)(held_of(tally) - held));
     told.new_leak = leaks_of(tally) > before;
+    told.reaps = tally->reaps + tally->rescued - reaps;
     return told;
 }
 

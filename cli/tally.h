@@ -19,6 +19,7 @@
 
 #include "entry.h"
 #include "quota.h"
+#include "series.h"
 #include "trend.h"
 
 /* Of one call site in all processes. */
@@ -31,9 +32,10 @@ struct sums {
     int64_t held_since_ms;   /* the first FIN in a process that holds any; INT64_MAX: none does */
     enum trend trend;        /* of that process, of those that go on, of which it is the worst */
     enum trend trend_at_end; /* the same of those that are over */
+    struct series *series;   /* what is held, over time; NULL: nobody asks */
 };
 
-/* Zeroed and with INT64_MAX in held_since_ms. */
+/* Zeroed but for what is INT64_MAX where there is none. */
 struct sums sums_of_none(void);
 
 /* Empty when zeroed but for the quota. */
@@ -52,6 +54,7 @@ struct tallies {
 struct told_by {
     bool new_process; /* the first line of this site in its process */
     bool new_leak;    /* it tells a leak that none told before */
+    uint64_t reaps;   /* so many that none told before; of those that failed too */
 };
 
 /*
