@@ -83,7 +83,8 @@ $(BUILD)/closewait: $(CLI_OBJ) $(CLI_SHARED)
 $(DEMO): %: %.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< -lbsd
 
-$(BUILD)/tests/closewait-tests: $(TEST_OBJ) $(UNIT_OBJ) $(BUILD)/cli/preload.o $(BUILD)/cli/members.o $(SYMBOL_OBJ)
+$(BUILD)/tests/closewait-tests: $(TEST_OBJ) $(UNIT_OBJ) $(BUILD)/cli/preload.o \
+	$(addprefix $(BUILD)/cli/,members.o series.o must.o) $(SYMBOL_OBJ)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion $(SYMBOL_LIBS) -ljansson -lbsd -lutil
 
 $(BUILD)/tests/leaker: $(BUILD)/tests/programs/leaker.o
@@ -223,7 +224,8 @@ $(BUILD)/tests/fuzz/record: $(BUILD)/tests/fuzz/record.o $(addprefix $(BUILD)/cl
 
 $(BUILD)/tests/fuzz/groups: $(BUILD)/tests/fuzz/groups.o $(SYMBOL_OBJ) $(CLI_SHARED) \
 	$(addprefix $(BUILD)/cli/,groups.o groups_text.o groups_json.o groups_folded.o queues.o entry.o tally.o traces.o \
-	frames.o must.o array.o colors.o members.o counts.o kept_stack.o quota.o)
+	frames.o must.o array.o colors.o members.o counts.o kept_stack.o quota.o \
+	series.o events.o groups_html.o page_data.o page_tables.o page_text.o page_files.o)
 	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS) -ljansson -lbsd
 
 # Programs that know their own places, in both formats of DWARF that are about, in either kind of
@@ -322,6 +324,8 @@ test-long: all $(TEST_PROGRAMS) $(TEST_GO) $(GO_PROGRAMS)
 	BUILD=$(BUILD) tests/long/node.sh
 	BUILD=$(BUILD) tests/long/valgrind.sh
 	BUILD=$(BUILD) tests/long/transparency.sh
+	BUILD=$(BUILD) tests/long/scale.py
+	BUILD=$(BUILD) tests/long/page.py
 
 # For how long closewait reap stops a process, by the number of its threads.
 bench-stop: all $(BUILD)/tests/standing
