@@ -1,8 +1,7 @@
-#define _GNU_SOURCE
 #include "events.h"
 
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "must.h"
 #include "names.h"
@@ -26,9 +25,11 @@ static int8_t word_of(const char *const *names, const char *word)
 
 static char *ends_of(const struct log_entry *entry)
 {
-    char *ends = NULL;
-    if (asprintf(&ends, "%s\n%s", entry->local, entry->peer) < 0)
-        must(NULL);
+    const size_t local = strlen(entry->local) + 1;
+    const size_t peer = strlen(entry->peer) + 1;
+    char *ends = must(malloc(local + peer));
+    memcpy(ends, entry->local, local);
+    memcpy(ends + local, entry->peer, peer);
     return ends;
 }
 

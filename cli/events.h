@@ -18,7 +18,7 @@ struct group;
 struct event {
     int64_t time_ms;
     const struct group *group; /* NULL: of an accept queue */
-    char *ends;                /* "local\npeer" */
+    char *ends;                /* local and peer, each with its NUL */
     uint32_t comm;             /* its place in the names */
     uint32_t pid;
     uint32_t fd;

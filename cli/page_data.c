@@ -94,16 +94,13 @@ static struct series_span span_of(const struct page *page)
 static void print_event(const struct page *page, const struct event *event)
 {
     const bool shown = event->group && event->group->rank < page->shown;
-    const char *peer = strchr(event->ends, '\n') + 1;
-    char *local = must(strndup(event->ends, (size_t)(peer - 1 - event->ends)));
     printf("[%" PRId64 ",%d,%d,%d,%" PRIu32 ",%" PRIu32 ",", event->time_ms, event->type,
            shown ? (int)event->group->rank : -1, (int)event->comm, event->pid, event->fd);
-    page_string(stdout, local);
+    page_string(stdout, event->ends);
     putchar(',');
-    page_string(stdout, peer);
+    page_string(stdout, event->ends + strlen(event->ends) + 1);
     printf(",%d,%d,%" PRIu32 ",%d,%d]", event->class, event->how, event->age_ms, event->why,
            event->outcome);
-    free(local);
 }
 
 void page_print_data(const struct page *page)
