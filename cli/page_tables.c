@@ -347,8 +347,7 @@ void page_print_late(const struct page *page)
 static const char *proof_of(const char *why)
 {
     static const char *const proofs[] = {
-        [WHY_GRACE] = "silence: its peer had closed, and for the whole of grace nothing was sent, "
-                      "nor was a byte unread or unsent",
+        [WHY_GRACE] = "silence: its peer had closed; in all of grace no byte was sent or unread",
         [WHY_DEAD] = "death: the kernel had a reset, or gave the peer up",
         [WHY_PORT] = "the program wanted the port that the leaked socket held",
         [WHY_DESCRIPTORS] = "the program was out of descriptors",

@@ -129,6 +129,24 @@ static void check_folded(const struct groups *groups, const struct groups_style 
     free(printed);
 }
 
+/* What a page has from records is text in it, and its data is JSON without a '<'. */
+static void check_html(const struct groups *groups, const struct groups_style *style)
+{
+    static const char begin[] = "id=\"data\">";
+    size_t size = 0;
+    groups_print_html(groups, style);
+    char *printed = take_printed(&size);
+    must_hold(strlen(printed) == size);
+    const char *text = strstr(printed, begin) + sizeof(begin) - 1;
+    const size_t len = strcspn(text, "<");
+    must_hold(strncmp(text + len, "</script>\n<script>", 18) == 0);
+    json_t *data = json_loadb(text, len, 0, NULL);
+    must_hold(json_array_size(json_object_get(data, "sites")) == groups->count);
+    must_hold(json_array_size(json_object_get(data, "records")) == groups->events.count);
+    json_decref(data);
+    free(printed);
+}
+
 static void check_text(const struct groups *groups, const struct groups_style *style)
 {
     size_t size = 0;
@@ -150,6 +168,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct groups_style style = {.symbols = symbols, .limit = SIZE_MAX};
     struct quota quota = {0};
     struct groups groups = groups_begin(&quota);
+    groups.for_page = true;
     char *const text = strndup((const char *)data, size);
     must_hold(text);
     count_lines(&groups, text);
@@ -162,6 +181,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_json(&groups, &style);
     check_folded(&groups, &style);
     check_text(&groups, &style);
+    check_html(&groups, &style);
     groups_free(&groups);
     return 0;
 }
