@@ -56,7 +56,7 @@ DEMO_OBJ    := $(call objects,demo)
 DEMO        := $(DEMO_OBJ:.o=)
 # The command reads options and judges with the shim's own code, and tells with its words.
 CLI_SHARED  := $(addprefix $(BUILD)/shim/,options.o text.o endpoint.o json.o judge.o keepalive.o kernel.o names.o prose.o \
-	prose_holder.o prose_shortage.o suppress.o trend.o hindsight.o journal.o vdso.o)
+	prose_holder.o prose_shortage.o suppress.o trend.o hindsight.o journal.o vdso.o utf8.o)
 # What finds functions and lines. libiberty.a for its demanglers of C++ and Rust.
 SYMBOL_OBJ  := $(addprefix $(BUILD)/cli/,symbol.o lines.o ranges.o image.o strings.o demangle.o)
 SYMBOL_LIBS := -ldw -lelf -liberty
@@ -65,7 +65,7 @@ SYMBOL_LIBS := -ldw -lelf -liberty
 UNIT_OBJ    := $(filter-out $(BUILD)/shim/hooks.o $(BUILD)/shim/init.o,$(SHIM_OBJ))
 TEST_PROGRAMS := $(addprefix $(BUILD)/tests/,doors inline manners flood caller-O0 caller-O2 caller-omit caller-frame thrower plugin.so storm leaker leaker-musl leaker-static \
 	leaker-musl-static leaker-fortified leaker-lfs leaker-tsan names names-musl early.so places places-O0 \
-	places-cxx places-cxx-O0 find blocked restless standing verdicts/end)
+	places-cxx places-cxx-O0 find blocked restless records standing verdicts/end)
 
 # A program that libc never sees, where there is Go; its tests are skipped elsewhere.
 TEST_GO       := $(addprefix $(BUILD)/tests/,go-server go-server-dynamic)
@@ -95,7 +95,7 @@ $(DEMO): %: %.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< -lbsd
 
 $(BUILD)/tests/closewait-tests: $(TEST_OBJ) $(UNIT_OBJ) $(BUILD)/cli/preload.o $(SYMBOL_OBJ) \
-	$(addprefix $(BUILD)/cli/,container.o metrics.o must.o)
+	$(addprefix $(BUILD)/cli/,container.o members.o metrics.o must.o series.o)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion $(SYMBOL_LIBS) -ljansson -lbsd -lutil
 
 $(BUILD)/tests/leaker: $(BUILD)/tests/programs/leaker.o
@@ -217,6 +217,9 @@ $(BUILD)/tests/rust-client: tests/programs/client.rs
 	@mkdir -p $(@D)
 	MAKEFLAGS= rustc -g -o $@ $<
 
+$(BUILD)/tests/records: $(BUILD)/tests/programs/records.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $<
+
 $(BUILD)/tests/find: $(BUILD)/tests/programs/find.o $(SYMBOL_OBJ)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS)
 
@@ -234,7 +237,8 @@ $(BUILD)/tests/fuzz/record: $(BUILD)/tests/fuzz/record.o $(addprefix $(BUILD)/cl
 
 $(BUILD)/tests/fuzz/groups: $(BUILD)/tests/fuzz/groups.o $(SYMBOL_OBJ) $(CLI_SHARED) \
 	$(addprefix $(BUILD)/cli/,groups.o groups_text.o groups_json.o groups_folded.o queues.o entry.o tally.o traces.o \
-	frames.o must.o array.o colors.o)
+	frames.o must.o array.o colors.o members.o counts.o kept_stack.o quota.o \
+	series.o events.o groups_html.o page_data.o page_tables.o page_text.o page_files.o)
 	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS) -ljansson -lbsd
 
 # Programs that know their own places, in both formats of DWARF that are about, in either kind of
@@ -262,6 +266,12 @@ $(BUILD)/shim/%.o: shim/%.c
 	$(CC) $(BASE) $(CFLAGS) $(SHIM_CFLAGS) -c -o $@ $<
 
 $(BUILD)/cli/preload.o: BASE += -DLIBDIR='"$(LIBDIR)"'
+
+# The page of closewait report --format=html is in the command, and knows its own script and style.
+page_hash = sha256-$(shell sha256sum $(1) | cut -c 1-64 | tr a-f A-F | basenc -d --base16 | base64)
+$(BUILD)/cli/page_files.o: BASE += -DPAGE_CSS_HASH='"$(call page_hash,cli/page.css)"' \
+	-DPAGE_JS_HASH='"$(call page_hash,cli/page.js)"'
+$(BUILD)/cli/page_files.o: cli/page.html cli/page.css cli/page.js
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -333,6 +343,8 @@ test-long: all $(TEST_PROGRAMS) $(TEST_GO) $(GO_PROGRAMS)
 	BUILD=$(BUILD) tests/long/transparency.sh
 	BUILD=$(BUILD) tests/long/metrics.sh
 	BUILD=$(BUILD) tests/long/journal.sh
+	BUILD=$(BUILD) tests/long/scale.py
+	BUILD=$(BUILD) tests/long/page.py
 	$(MAKE) deb
 	BUILD=$(BUILD) tests/long/deb.sh
 	BUILD=$(BUILD) tests/long/dist.sh

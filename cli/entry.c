@@ -2,6 +2,7 @@
 #include "entry.h"
 
 #include <ctype.h>
+#include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,53 +10,124 @@
 
 #include "names.h"
 
+/* In the order in which the shim writes them, as far as it has one. */
+enum {
+    TYPE,
+    TIME,
+    PID,
+    COMM,
+    WHAT,
+    FD,
+    CLASS,
+    LOCAL,
+    PEER,
+    HOW,
+    FIN_AGE,
+    WHY,
+    CLOSED,
+    OUTCOME,
+    SITE,
+    OPEN_STACK,
+    EOF_STACK,
+    REAPED,
+    COUNT,
+    SINCE,
+    SITE_AGE,
+    HELD,
+    GRACE,
+    LEAKED,
+    WAITING,
+    HUNG_UP,
+    AGE,
+    FDS,
+    LEAK,
+    MEMBERS,
+};
+
+static const char *const names[MEMBERS] = {
+    [TYPE] = "type",
+    [TIME] = "time",
+    [PID] = "pid",
+    [COMM] = "comm",
+    [WHAT] = "what",
+    [FD] = "fd",
+    [CLASS] = "class",
+    [LOCAL] = "local",
+    [PEER] = "peer",
+    [HOW] = "how",
+    [FIN_AGE] = "fin_age_s",
+    [WHY] = "why",
+    [CLOSED] = "closed",
+    [OUTCOME] = "outcome",
+    [SITE] = "site",
+    [OPEN_STACK] = "open_stack",
+    [EOF_STACK] = "eof_stack",
+    [REAPED] = "reaped",
+    [COUNT] = "count",
+    [SINCE] = "since",
+    [SITE_AGE] = "site_age_s",
+    [HELD] = "held",
+    [GRACE] = "grace_s",
+    [LEAKED] = "leaked",
+    [WAITING] = "waiting",
+    [HUNG_UP] = "hung_up",
+    [AGE] = "age_s",
+    [FDS] = "fds",
+    [LEAK] = "leak",
+};
+
 /* The readers of members take one that is missing for not told, and leave its value alone. */
 
-static bool read_text(const json_t *from, const char *name, const char **text)
+static bool read_text(const struct member *member, struct log_entry *entry, const char **text)
 {
-    const json_t *member = json_object_get(from, name);
-    if (json_is_string(member))
-        *text = json_string_value(member);
-    return !member || json_is_string(member);
+    char *const to = entry->texts + entry->texts_len;
+    if (!member->at)
+        return true;
+    if (member_kind(member) != '"')
+        return false;
+    const long len = member_text(member, to, sizeof(entry->texts) - entry->texts_len);
+    if (len < 0)
+        return false;
+    entry->texts_len += (size_t)len + 1;
+    *text = to;
+    return true;
 }
 
-static bool read_flag(const json_t *from, const char *name, bool *flag)
+static bool read_flag(const struct member *member, bool *flag)
 {
-    const json_t *member = json_object_get(from, name);
-    *flag = json_is_true(member);
-    return !member || json_is_boolean(member);
+    *flag = member->at && member_kind(member) == 't';
+    return !member->at || *flag || member_kind(member) == 'f';
 }
 
 /* The shim counts in 32 bits. */
-static bool read_number(const json_t *from, const char *name, uint32_t *number)
+static bool read_number(const struct member *member, uint32_t *number)
 {
-    const json_t *member = json_object_get(from, name);
-    const json_int_t value = json_integer_value(member);
-    if (!member)
+    uint64_t value = 0;
+    if (!member->at)
         return true;
-    if (!json_is_integer(member) || value < 0 || value > UINT32_MAX)
+    if (member_kind(member) != '\0' || !member_count(member, UINT32_MAX, &value))
         return false;
     *number = (uint32_t)value;
     return true;
 }
 
 /* The shim's ages are milliseconds in 32 bits. */
-static bool read_age(const json_t *from, const char *name, int64_t *age_ms)
+static bool read_age(const struct member *member, int64_t *age_ms)
 {
-    const json_t *member = json_object_get(from, name);
-    const double seconds = json_number_value(member);
-    if (!member)
+    double seconds = 0;
+    if (!member->at)
         return true;
-    if (!json_is_number(member) || seconds < 0 || seconds * 1000 > UINT32_MAX)
+    if (member_kind(member) != '\0' || !member_real(member, &seconds) || seconds < 0 ||
+        seconds * 1000 > UINT32_MAX)
         return false;
     *age_ms = (int64_t)(seconds * 1000 + 0.5);
     return true;
 }
 
-static bool read_stack(const json_t *from, const char *name, json_t **stack)
+static bool read_stack(const struct member *member, struct member *stack)
 {
-    *stack = json_object_get(from, name);
-    return !*stack || json_is_array(*stack);
+    *stack = *member;
+    return !member->at || member_kind(member) == '[';
 }
 
 static bool has_pattern(const char *text, const char *pattern)
@@ -66,16 +138,39 @@ static bool has_pattern(const char *text, const char *pattern)
     return true;
 }
 
+static int digits(const char *text, int count)
+{
+    int number = 0;
+    for (int i = 0; i < count; i++)
+        number = number * 10 + (text[i] - '0');
+    return number;
+}
+
+static bool is_moment(const struct tm *tm)
+{
+    return tm->tm_mon >= 0 && tm->tm_mon < 12 && tm->tm_mday >= 1 && tm->tm_mday <= 31 &&
+           tm->tm_hour < 24 && tm->tm_min < 60 && tm->tm_sec <= 60;
+}
+
 bool entry_read_time(const char *text, int64_t *time_ms)
 {
     static const char pattern[] = "0000-00-00T00:00:00";
-    struct tm tm = {0};
-    if (!has_pattern(text, pattern) || !strptime(text, "%Y-%m-%dT%H:%M:%S", &tm))
+    if (!has_pattern(text, pattern))
+        return false;
+    struct tm tm = {
+        .tm_year = digits(text, 4) - 1900,
+        .tm_mon = digits(text + 5, 2) - 1,
+        .tm_mday = digits(text + 8, 2),
+        .tm_hour = digits(text + 11, 2),
+        .tm_min = digits(text + 14, 2),
+        .tm_sec = digits(text + 17, 2),
+    };
+    if (!is_moment(&tm))
         return false;
     text += sizeof(pattern) - 1;
     *time_ms = (int64_t)timegm(&tm) * 1000;
     if (has_pattern(text, ".000")) {
-        *time_ms += (text[1] - '0') * 100 + (text[2] - '0') * 10 + (text[3] - '0');
+        *time_ms += digits(text + 1, 3);
         text += strlen(".000");
     }
     return strcmp(text, "Z") == 0;
@@ -87,93 +182,116 @@ static bool is_site(const char *text)
     return len > 0 && len < ENTRY_SITE_SIZE && text[strspn(text, "0123456789abcdef")] == '\0';
 }
 
-static bool read_process(const json_t *record, struct log_entry *entry)
+static bool read_process(const struct member *of, struct log_entry *entry)
 {
     const char *time = "";
     uint32_t pid = 0;
-    if (!read_text(record, "time", &time) || !read_number(record, "pid", &pid) ||
-        !read_text(record, "comm", &entry->comm))
+    if (!read_text(&of[TIME], entry, &time) || !read_number(&of[PID], &pid) ||
+        !read_text(&of[COMM], entry, &entry->comm))
         return false;
     entry->pid = pid <= INT_MAX ? (int)pid : 0;
-    return entry->pid > 0 && json_object_get(record, "comm") &&
-           entry_read_time(time, &entry->time_ms);
+    return entry->pid > 0 && of[COMM].at && entry_read_time(time, &entry->time_ms);
+}
+
+static bool read_ends(const struct member *of, struct log_entry *entry)
+{
+    return read_text(&of[LOCAL], entry, &entry->local) && read_text(&of[PEER], entry, &entry->peer);
 }
 
 /* The leak itself, which a rescue and a conflict have within. */
-static bool read_leak(const json_t *leak, struct log_entry *entry)
+static bool read_leak(const struct member *of, struct log_entry *entry)
 {
-    return read_text(leak, "site", &entry->site) && is_site(entry->site) &&
-           read_text(leak, "class", &entry->class) && read_text(leak, "how", &entry->how) &&
-           read_text(leak, "peer", &entry->peer) &&
-           read_age(leak, "fin_age_s", &entry->fin_age_ms) &&
-           read_stack(leak, "open_stack", &entry->open_stack) &&
-           read_stack(leak, "eof_stack", &entry->eof_stack);
+    return read_text(&of[SITE], entry, &entry->site) && is_site(entry->site) &&
+           read_number(&of[FD], &entry->fd) && read_text(&of[CLASS], entry, &entry->class) &&
+           read_text(&of[HOW], entry, &entry->how) && read_ends(of, entry) &&
+           read_age(&of[FIN_AGE], &entry->fin_age_ms) &&
+           read_stack(&of[OPEN_STACK], &entry->open_stack) &&
+           read_stack(&of[EOF_STACK], &entry->eof_stack);
 }
 
-static bool read_counts(const json_t *record, struct log_entry *entry)
+static bool read_inner_leak(const struct member *leak, struct log_entry *entry)
+{
+    struct member of[MEMBERS];
+    return members_read(leak->at, leak->len, names, MEMBERS, of) && read_leak(of, entry);
+}
+
+static bool read_counts(const struct member *of, struct log_entry *entry)
 {
     uint32_t since = 0;
-    if (!read_number(record, "count", &entry->count) || !read_number(record, "since", &since) ||
-        !read_age(record, "site_age_s", &entry->site_age_ms))
+    if (!read_number(&of[COUNT], &entry->count) || !read_number(&of[SINCE], &since) ||
+        !read_age(&of[SITE_AGE], &entry->site_age_ms))
         return false;
-    if (json_object_get(record, "since"))
+    if (of[SINCE].at)
         entry->since = since;
     /* The answer to a signal tells what was told before. */
-    if (json_object_get(record, "held"))
+    if (of[HELD].at)
         entry->since = entry->count;
     return entry->since <= entry->count;
 }
 
-static bool read_hindsight(const json_t *record, struct log_entry *entry)
+static bool read_hindsight(const struct member *of, struct log_entry *entry)
 {
-    return read_age(record, "grace_s", &entry->grace_ms);
+    return read_age(&of[GRACE], &entry->grace_ms);
 }
 
-static bool read_reaped(const json_t *record, struct log_entry *entry)
+static uint32_t elements_of(const struct member *array)
 {
-    const json_t *fds = json_object_get(record, "fds");
-    entry->reaped = (uint32_t)json_array_size(fds);
-    return (!fds || json_is_array(fds)) && read_number(record, "closed", &entry->reaped);
+    json_t *const value = json_loadb(array->at, array->len, 0, NULL);
+    const uint32_t count = (uint32_t)json_array_size(value);
+    json_decref(value);
+    return count;
 }
 
-static bool read_outcome(const json_t *record, struct log_entry *entry)
+static bool read_reaped(const struct member *of, struct log_entry *entry)
 {
-    const char *outcome = "";
-    const bool sound = read_text(record, "outcome", &outcome);
-    entry->failed = strcmp(outcome, "failed") == 0;
-    return sound;
+    if (of[FDS].at && member_kind(&of[FDS]) != '[')
+        return false;
+    if (of[FDS].at)
+        entry->reaped = elements_of(&of[FDS]);
+    return read_number(&of[CLOSED], &entry->reaped);
 }
 
-static bool read_queue(const json_t *record, struct log_entry *entry)
+static bool read_outcome(const struct member *of, struct log_entry *entry)
 {
-    return read_text(record, "local", &entry->local) && entry->local[0] &&
-           read_number(record, "waiting", &entry->waiting) &&
-           read_number(record, "hung_up", &entry->hung_up) &&
-           read_age(record, "age_s", &entry->age_ms) && read_text(record, "site", &entry->site) &&
-           is_site(entry->site) && read_stack(record, "open_stack", &entry->open_stack);
+    if (!read_text(&of[WHY], entry, &entry->why) ||
+        !read_text(&of[OUTCOME], entry, &entry->outcome))
+        return false;
+    entry->failed = strcmp(entry->outcome, "failed") == 0;
+    return true;
 }
 
-static bool read_body(const json_t *record, const json_t *leak, struct log_entry *entry)
+static bool read_queue(const struct member *of, struct log_entry *entry)
+{
+    return read_text(&of[LOCAL], entry, &entry->local) && entry->local[0] &&
+           read_number(&of[WAITING], &entry->waiting) &&
+           read_number(&of[HUNG_UP], &entry->hung_up) && read_age(&of[AGE], &entry->age_ms) &&
+           read_text(&of[SITE], entry, &entry->site) && is_site(entry->site) &&
+           read_stack(&of[OPEN_STACK], &entry->open_stack);
+}
+
+static bool read_body(const struct member *of, struct log_entry *entry)
 {
     switch (entry->type) {
     case RECORD_LEAK:
-        return read_leak(record, entry) && read_counts(record, entry) && entry->count > 0 &&
-               read_hindsight(record, entry);
+        return read_leak(of, entry) && read_counts(of, entry) && entry->count > 0 &&
+               read_hindsight(of, entry);
     case RECORD_REAP:
-        return read_leak(record, entry) && read_counts(record, entry) && entry->count > 0 &&
-               read_outcome(record, entry);
+        return read_leak(of, entry) && read_counts(of, entry) && entry->count > 0 &&
+               read_outcome(of, entry);
     case RECORD_LATE_CLOSE:
-        return read_leak(record, entry) && read_counts(record, entry) && entry->count > 0 &&
-               read_flag(record, "reaped", &entry->of_reaped) && read_hindsight(record, entry);
+        return read_leak(of, entry) && read_counts(of, entry) && entry->count > 0 &&
+               read_flag(&of[REAPED], &entry->of_reaped) && read_hindsight(of, entry);
     case RECORD_RESCUE:
-        return json_is_object(leak) && read_leak(leak, entry) && read_counts(record, entry) &&
-               read_reaped(record, entry);
+        return member_kind(&of[LEAK]) == '{' && read_inner_leak(&of[LEAK], entry) &&
+               read_counts(of, entry) && read_reaped(of, entry) &&
+               read_text(&of[OUTCOME], entry, &entry->outcome);
     case RECORD_BIND_CONFLICT:
-        return json_is_object(leak) && read_leak(leak, entry) && read_counts(record, entry);
+        return member_kind(&of[LEAK]) == '{' && read_inner_leak(&of[LEAK], entry) &&
+               read_counts(of, entry);
     case RECORD_ACCEPT_QUEUE:
-        return read_queue(record, entry);
+        return read_queue(of, entry);
     case RECORD_SUMMARY:
-        return read_number(record, "leaked", &entry->leaked);
+        return read_number(&of[LEAKED], &entry->leaked);
     case RECORD_DESCRIPTORS:
     case RECORD_GIVEN_BACK:
         break;
@@ -182,29 +300,45 @@ static bool read_body(const json_t *record, const json_t *leak, struct log_entry
 }
 
 /* A rescue of no socket: numbers of tombstones were given back. */
-static bool is_of_descriptors(const json_t *record)
+static bool is_of_descriptors(const struct member *what)
 {
-    const char *what = json_string_value(json_object_get(record, "what"));
-    return what && strcmp(what, "descriptors") == 0;
+    static const char descriptors[] = "descriptors";
+    char word[sizeof(descriptors)];
+    return what->at && member_kind(what) == '"' && member_text(what, word, sizeof(word)) > 0 &&
+           strcmp(word, descriptors) == 0;
 }
 
-enum entry_found entry_read(const json_t *record, struct log_entry *entry)
+static void entry_clear(struct log_entry *entry)
 {
-    const json_t *type = json_object_get(record, "type");
-    const json_t *leak = json_object_get(record, "leak");
-    if (!json_is_string(type))
+    entry->comm = entry->site = entry->class = entry->how = "";
+    entry->peer = entry->local = entry->why = entry->outcome = "";
+    entry->texts_len = 0;
+    entry->pid = 0;
+    entry->time_ms = entry->fin_age_ms = entry->site_age_ms = entry->grace_ms = entry->age_ms = 0;
+    entry->fd = entry->count = entry->reaped = entry->leaked = entry->waiting = entry->hung_up = 0;
+    entry->since = -1;
+    entry->failed = entry->of_reaped = false;
+    entry->open_stack = entry->eof_stack = (struct member){0};
+}
+
+enum entry_found entry_read(const char *line, size_t len, struct log_entry *entry)
+{
+    struct member of[MEMBERS];
+    const char *type = "";
+    if (!members_read(line, len, names, MEMBERS, of) || !of[TYPE].at)
         return ENTRY_WRONG;
-    const int known = names_find(names_type, json_string_value(type));
-    if (known < 0 || known == RECORD_DESCRIPTORS || (known == RECORD_BIND_CONFLICT && !leak) ||
-        (known == RECORD_RESCUE && is_of_descriptors(record)))
+    entry_clear(entry);
+    if (!read_text(&of[TYPE], entry, &type))
+        return ENTRY_WRONG;
+    const int known = names_find(names_type, type);
+    if (known < 0)
+        return ENTRY_UNKNOWN;
+    if (known == RECORD_DESCRIPTORS || (known == RECORD_BIND_CONFLICT && !of[LEAK].at) ||
+        (known == RECORD_RESCUE && is_of_descriptors(&of[WHAT])))
         return ENTRY_NO_LEAK;
-    *entry = (struct log_entry){.type = (enum record_type)known,
-                                .comm = "",
-                                .site = "",
-                                .class = "",
-                                .how = "",
-                                .peer = "",
-                                .local = "",
-                                .since = -1};
-    return read_process(record, entry) && read_body(record, leak, entry) ? ENTRY_READ : ENTRY_WRONG;
+    entry->type = (enum record_type)known;
+    return (known != RECORD_RESCUE || of[LEAK].at) && read_process(of, entry) &&
+                   read_body(of, entry)
+               ? ENTRY_READ
+               : ENTRY_WRONG;
 }

@@ -3,6 +3,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "must.h"
+
 static const char *text_of(const json_t *frame, const char *name)
 {
     const char *text = json_string_value(json_object_get(frame, name));
@@ -64,6 +66,17 @@ void frames_print(FILE *to, const json_t *frame)
         fprintf(to, ":%" JSON_INTEGER_FORMAT, line);
     if (json_is_true(json_object_get(frame, "inlined")))
         fputs(" (inlined)", to);
+}
+
+char *frames_text(const json_t *frame)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *to = must(open_memstream(&text, &size));
+    frames_print(to, frame);
+    if (fclose(to) != 0)
+        must(NULL);
+    return text;
 }
 
 bool frames_is_main(const json_t *frame)

@@ -23,6 +23,9 @@ void frames_print_name(FILE *to, const json_t *frame, char taboo);
 /* "dial  client.c:31 (inlined)", as much of it as is known. */
 void frames_print(FILE *to, const json_t *frame);
 
+/* The same as a string; for free(3). */
+char *frames_text(const json_t *frame);
+
 /* Whether what called this frame is libc's, and no news to anybody. */
 bool frames_is_main(const json_t *frame);
 

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "groups.h"
 
+#include <inttypes.h>
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,10 +10,14 @@
 #include "array.h"
 #include "hindsight.h"
 #include "must.h"
+#include "names.h"
 
-struct groups groups_begin(void)
+struct groups groups_begin(struct quota *quota)
 {
-    return (struct groups){.last_ms = INT64_MIN};
+    return (struct groups){.last_ms = INT64_MIN,
+                           .quota = quota,
+                           .tallies = {.quota = quota},
+                           .events = {.quota = quota}};
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -22,35 +27,34 @@ static int compare_keys(const void *a, const void *b)
     return strcmp(left->key, right->key);
 }
 
-static struct group *make_group(const struct log_entry *entry)
+static struct group *make_group(const struct log_entry *entry, const char *key)
 {
     struct group *group = must(calloc(1, sizeof(*group)));
+    group->key = must(strdup(key));
     snprintf(group->site, sizeof(group->site), "%s", entry->site);
     group->sums = sums_of_none();
     group->first_ms = INT64_MAX;
     group->last_ms = INT64_MIN;
-    group->names = must(json_object());
-    group->classes = must(json_object());
-    group->ways = must(json_object());
-    group->peers = must(json_object());
-    group->ports = must(json_object());
     return group;
 }
 
+/* NULL when it is new and there is no room for it. */
 static struct group *group_of(struct groups *groups, const struct log_entry *entry)
 {
-    char *key = NULL;
+    char key[ENTRY_SITE_SIZE + ENTRY_TEXTS_SIZE];
     const bool stackless = strspn(entry->site, "0") == strlen(entry->site);
-    if (asprintf(&key, "%s %s", entry->site, stackless ? entry->comm : "") < 0)
-        must(NULL);
+    snprintf(key, sizeof(key), "%s %s", entry->site, stackless ? entry->comm : "");
     const struct group wanted = {.key = key};
     const void *found = tfind(&wanted, &groups->by_key, compare_keys);
-    if (found) {
-        free(key);
+    if (found)
         return *(struct group *const *)found;
-    }
-    struct group *group = make_group(entry);
-    group->key = key;
+    const size_t series = groups->for_page ? SERIES_BINS * sizeof(int64_t) : 0;
+    const size_t bytes =
+        sizeof(struct group) + series + strlen(key) + QUOTA_OF_NODE + 2 * sizeof(struct group *);
+    if (!quota_ask(groups->quota, QUOTA_SITES, bytes))
+        return NULL;
+    struct group *group = make_group(entry, key);
+    group->sums.series = groups->for_page ? &group->series : NULL;
     must(tsearch(group, &groups->by_key, compare_keys));
     groups->all = array_grow(groups->all, groups->count, sizeof(struct group *));
     groups->all[groups->count++] = group;
@@ -58,48 +62,27 @@ static struct group *group_of(struct groups *groups, const struct log_entry *ent
 }
 
 /* A name that is empty was not told. */
-static void meet(json_t *counts, const char *name)
+static void meet(struct groups *groups, struct counts *counts, const char *name)
 {
-    const json_t *times = json_object_get(counts, name);
-    if (name[0] &&
-        json_object_set_new(counts, name, json_integer(json_integer_value(times) + 1)) != 0)
-        must(NULL);
+    if (name[0])
+        counts_meet(counts, groups->quota, GROUP_NAMES, name);
 }
 
-static void meet_peer(struct group *group, const char *peer)
+static void meet_peer(struct groups *groups, struct group *group, const char *peer)
 {
     const char *colon = strrchr(peer, ':');
+    char ip[ENTRY_TEXTS_SIZE];
     if (!colon || colon == peer)
         return;
-    char *ip = must(strndup(peer, (size_t)(colon - peer)));
-    const json_t *port = json_object_get(group->ports, ip);
-    if (!port && json_object_size(group->peers) == GROUP_PEERS) {
+    snprintf(ip, sizeof(ip), "%.*s", (int)(colon - peer), peer);
+    const uint32_t port = (uint32_t)strtoul(colon + 1, NULL, 10);
+    struct met *met = counts_meet(&group->peers, groups->quota, GROUP_PEERS, ip);
+    if (!met)
         group->other_peers++;
-    } else {
-        const long own = strtol(colon + 1, NULL, 10);
-        const json_int_t shared = !port || json_integer_value(port) == own ? own : 0;
-        if (json_object_set_new(group->ports, ip, json_integer(shared)) != 0)
-            must(NULL);
-        meet(group->peers, ip);
-    }
-    free(ip);
-}
-
-/* Where it was symbolized, more was known than here. */
-static bool is_symbolized(const json_t *stack)
-{
-    size_t at;
-    const json_t *frame;
-    json_array_foreach((json_t *)stack, at, frame) if (json_object_get(frame, "file")) return true;
-    return false;
-}
-
-static void keep_stack(json_t **kept, json_t *stack)
-{
-    if (json_array_size(stack) == 0 || (*kept && (is_symbolized(*kept) || !is_symbolized(stack))))
-        return;
-    json_decref(*kept);
-    *kept = json_incref(stack);
+    else if (met->times == 1)
+        met->tag = port;
+    else if (met->tag != port)
+        met->tag = 0;
 }
 
 static void note_times(struct group *group, const struct log_entry *entry)
@@ -120,38 +103,60 @@ static void note_hindsight(struct group *group, const struct log_entry *entry)
         group->slowest_ms = entry->fin_age_ms;
 }
 
+static void meet_reaps(struct groups *groups, struct group *group, const struct log_entry *entry,
+                       uint64_t reaps)
+{
+    char what[ENTRY_TEXTS_SIZE];
+    const char *why = entry->type == RECORD_RESCUE ? names_why[WHY_PORT] : entry->why;
+    snprintf(what, sizeof(what), "%s %s", why, entry->outcome);
+    counts_add(&group->reaps, groups->quota, GROUP_NAMES, what, reaps);
+}
+
 static void count_entry(struct groups *groups, const struct log_entry *entry, int file)
 {
     struct group *group = group_of(groups, entry);
+    if (!group)
+        return;
     const struct told_by told = tallies_add(&groups->tallies, entry, file, &group->sums);
     if (told.new_process)
-        meet(group->names, entry->comm[0] ? entry->comm : "?");
+        meet(groups, &group->names, entry->comm[0] ? entry->comm : "?");
     if (told.new_leak) {
-        meet(group->classes, entry->class);
-        meet(group->ways, entry->how);
-        meet_peer(group, entry->peer);
+        meet(groups, &group->classes, entry->class);
+        meet(groups, &group->ways, entry->how);
+        meet_peer(groups, group, entry->peer);
     }
+    if (told.reaps > 0)
+        meet_reaps(groups, group, entry, told.reaps);
+    if (groups->for_page)
+        events_add(&groups->events, entry, group);
     note_times(group, entry);
     note_hindsight(group, entry);
-    keep_stack(&group->open_stack, entry->open_stack);
-    keep_stack(&group->eof_stack, entry->eof_stack);
+    kept_stack_offer(&group->open_stack, groups->quota, &entry->open_stack);
+    kept_stack_offer(&group->eof_stack, groups->quota, &entry->eof_stack);
 }
 
-bool groups_add(struct groups *groups, const json_t *record, int file)
+static void count_queue(struct groups *groups, const struct log_entry *entry)
+{
+    queues_add(&groups->queues, groups->quota, entry);
+    if (groups->for_page)
+        events_add(&groups->events, entry, NULL);
+}
+
+enum entry_found groups_add(struct groups *groups, const char *line, size_t len, int file)
 {
     struct log_entry entry;
-    const enum entry_found found = entry_read(record, &entry);
+    const enum entry_found found = entry_read(line, len, &entry);
     if (found != ENTRY_READ)
-        return found == ENTRY_NO_LEAK;
+        return found;
     if (entry.time_ms > groups->last_ms)
         groups->last_ms = entry.time_ms;
     if (entry.type == RECORD_SUMMARY)
         tallies_end(&groups->tallies, &entry, file);
     else if (entry.type == RECORD_ACCEPT_QUEUE)
-        queues_add(&groups->queues, &entry);
+        count_queue(groups, &entry);
     else
         count_entry(groups, &entry, file);
-    return true;
+    return ENTRY_READ;
 }
 
 static int descending(uint64_t left, uint64_t right)
@@ -179,18 +184,21 @@ void groups_finish(struct groups *groups)
             groups->all[i]->last_ms = groups->all[i]->first_ms;
     if (groups->count > 0)
         qsort(groups->all, groups->count, sizeof(struct group *), compare_groups);
+    for (size_t i = 0; i < groups->count; i++)
+        groups->all[i]->rank = i;
 }
 
 static void free_group(void *node)
 {
     struct group *group = node;
-    json_decref(group->open_stack);
-    json_decref(group->eof_stack);
-    json_decref(group->names);
-    json_decref(group->classes);
-    json_decref(group->ways);
-    json_decref(group->peers);
-    json_decref(group->ports);
+    kept_stack_free(&group->open_stack);
+    kept_stack_free(&group->eof_stack);
+    counts_free(&group->names);
+    counts_free(&group->classes);
+    counts_free(&group->ways);
+    counts_free(&group->peers);
+    counts_free(&group->reaps);
+    series_free(&group->series);
     free(group->key);
     free(group);
 }
@@ -199,6 +207,7 @@ void groups_free(struct groups *groups)
 {
     tdestroy(groups->by_key, free_group);
     queues_free(&groups->queues);
+    events_free(&groups->events);
     free(groups->all);
 }
 
@@ -229,38 +238,10 @@ int64_t group_grace_ms(const struct group *group)
     return right_ms > group->grace_ms ? right_ms : group->grace_ms;
 }
 
-static bool is_before(const struct met *left, const struct met *right)
-{
-    return left->times != right->times ? left->times > right->times
-                                       : strcmp(left->name, right->name) < 0;
-}
-
-size_t group_top(const json_t *counts, struct met top[GROUP_TOP])
-{
-    size_t count = 0;
-    const char *name;
-    json_t *times;
-    json_object_foreach((json_t *)counts, name, times)
-    {
-        struct met met = {name, (uint64_t)json_integer_value(times)};
-        for (size_t i = 0; i < count; i++) {
-            if (!is_before(&met, &top[i]))
-                continue;
-            const struct met next = top[i];
-            top[i] = met;
-            met = next;
-        }
-        if (count < GROUP_TOP)
-            top[count++] = met;
-    }
-    return count;
-}
-
-char *group_peer(const struct group *group, const char *ip)
+char *group_peer(const struct met *peer)
 {
     char *address = NULL;
-    const json_int_t port = json_integer_value(json_object_get(group->ports, ip));
-    const int len = port ? asprintf(&address, "%s:%" JSON_INTEGER_FORMAT, ip, port)
-                         : asprintf(&address, "%s", ip);
+    const int len = peer->tag ? asprintf(&address, "%s:%" PRIu32, peer->name, peer->tag)
+                              : asprintf(&address, "%s", peer->name);
     return must(len < 0 ? NULL : address);
 }

@@ -4,20 +4,23 @@
 #ifndef CLOSEWAIT_GROUPS_H
 #define CLOSEWAIT_GROUPS_H
 
-#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "counts.h"
 #include "entry.h"
+#include "events.h"
+#include "kept_stack.h"
 #include "queues.h"
+#include "quota.h"
 #include "tally.h"
 
 /*
  * One call site: the hash of its stack. Sockets without a stack have the same hash everywhere, and
  * are a group for each name of a process.
  *
- * The last four tell how often each name was met. Their values are integers; of leaks that got no
- * line of their own nothing but their number is known, so that they are not among them.
+ * Of leaks that got no line of their own nothing but their number is known, so that they are not
+ * among those that are counted by name.
  */
 struct group {
     char *key;
@@ -25,13 +28,15 @@ struct group {
     struct sums sums;
     int64_t first_ms; /* when the first leaked, since 1970 */
     int64_t last_ms;
-    json_t *open_stack; /* NULL: not known; so is eof_stack */
-    json_t *eof_stack;
-    json_t *names; /* of its processes, and how many there were of each */
-    json_t *classes;
-    json_t *ways;         /* how it was opened */
-    json_t *peers;        /* by IP address */
-    json_t *ports;        /* of each peer: 0, if it had several */
+    struct kept_stack open_stack;
+    struct kept_stack eof_stack;
+    struct counts names; /* of its processes, and how many there were of each */
+    struct counts classes;
+    struct counts ways;   /* how it was opened */
+    struct counts peers;  /* by IP address; the tag is the port, 0 if there were several */
+    struct counts reaps;  /* by what proved it and what came of it: "grace gone" */
+    struct series series; /* of what it held */
+    size_t rank;          /* its place in the order of showing, once that is known */
     uint64_t other_peers; /* leaks whose peer is none of GROUP_PEERS */
     int64_t slowest_ms;   /* the longest from a FIN to a late close */
     int64_t grace_ms;     /* the longest that a line has said to have been right; 0: none did */
@@ -40,23 +45,29 @@ struct group {
 /* So many peers of one site are told apart, and so many are shown. */
 enum { GROUP_PEERS = 4096, GROUP_TOP = 3 };
 
+/* So many programs, classes and ways: beyond them something is wrong with the log. */
+enum { GROUP_NAMES = 64 };
+
 struct groups {
     void *by_key;       /* a tree, as tsearch(3) makes it */
     struct group **all; /* once finished in the order of showing: what holds most comes first */
     size_t count;
     struct queues queues;
     struct tallies tallies; /* of processes, untold */
-    int64_t last_ms;        /* the time of the latest record; INT64_MIN: there was none */
+    struct events events;   /* the latest records, for a page */
+    bool for_page;          /* to be set before the first record: events and series are wanted */
+    struct quota *quota;
+    int64_t last_ms; /* the time of the latest record; INT64_MIN: there was none */
 };
 
-/* None. */
-struct groups groups_begin(void);
+/* None. What they will have no room for is counted in the quota, which has to outlive them. */
+struct groups groups_begin(struct quota *quota);
 
 /*
- * Counts a record. file is a number for the file that it is from; a process's records must come in
- * their order. False, and nothing is counted, when it is no record of closewait's.
+ * Counts a record, a line as entry_read takes it. file is a number for the file that it is from; a
+ * process's records must come in their order.
  */
-bool groups_add(struct groups *groups, const json_t *record, int file);
+enum entry_found groups_add(struct groups *groups, const char *line, size_t len, int file);
 
 /* To be called once, after the last record. Until then neither sums nor order are right. */
 void groups_finish(struct groups *groups);
@@ -78,19 +89,7 @@ enum trend group_trend(const struct group *group);
  */
 int64_t group_grace_ms(const struct group *group);
 
-/* Who was met how often. */
-struct met {
-    const char *name;
-    uint64_t times;
-};
-
-/*
- * The most frequent names of such an object of a group, at most GROUP_TOP, the most frequent first;
- * of equals in the order of strcmp(3). Returns how many there are.
- */
-size_t group_top(const json_t *counts, struct met top[GROUP_TOP]);
-
 /* Where a peer is, as "10.0.0.7:5432", or "10.0.0.7" if its ports differ. For free(3). */
-char *group_peer(const struct group *group, const char *ip);
+char *group_peer(const struct met *peer);
 
 #endif

@@ -13,13 +13,17 @@ size_t groups_shown(const struct groups *groups, const struct groups_style *styl
     return groups->count < style->limit ? groups->count : style->limit;
 }
 
+static void add_stack(json_t *stacks, const char *name, const struct kept_stack *kept)
+{
+    if (kept->text && json_object_set_new(stacks, name, kept_stack_json(kept)) != 0)
+        must(NULL);
+}
+
 json_t *group_stacks(const struct group *group, struct symbols *symbols)
 {
     json_t *stacks = must(json_object());
-    if (group->open_stack)
-        json_object_set(stacks, "open_stack", group->open_stack);
-    if (group->eof_stack)
-        json_object_set(stacks, "eof_stack", group->eof_stack);
+    add_stack(stacks, "open_stack", &group->open_stack);
+    add_stack(stacks, "eof_stack", &group->eof_stack);
     traces_symbolize(stacks, symbols);
     return stacks;
 }
@@ -27,8 +31,7 @@ json_t *group_stacks(const struct group *group, struct symbols *symbols)
 json_t *queue_stacks(const struct stuck_queue *queue, struct symbols *symbols)
 {
     json_t *stacks = must(json_object());
-    if (queue->open_stack)
-        json_object_set(stacks, "open_stack", queue->open_stack);
+    add_stack(stacks, "open_stack", &queue->open_stack);
     traces_symbolize(stacks, symbols);
     return stacks;
 }
@@ -59,13 +62,13 @@ static json_t *count(uint64_t number)
 
 static json_t *peers_of(const struct group *group)
 {
-    struct met top[GROUP_TOP];
-    const size_t shown = group_top(group->peers, top);
+    const struct met *top[GROUP_TOP];
+    const size_t shown = counts_top(&group->peers, top, GROUP_TOP);
     json_t *peers = must(json_array());
     for (size_t i = 0; i < shown; i++) {
-        char *address = group_peer(group, top[i].name);
-        json_array_append_new(
-            peers, must(json_pack("{s:s, s:o}", "address", address, "count", count(top[i].times))));
+        char *address = group_peer(top[i]);
+        json_array_append_new(peers, must(json_pack("{s:s, s:o}", "address", address, "count",
+                                                    count(top[i]->times))));
         free(address);
     }
     return peers;
@@ -89,14 +92,15 @@ static json_t *object_of(const struct groups *groups, const struct group *group,
     const int64_t oldest_ms = group_oldest_ms(groups, group);
     const int64_t grace_ms = group_grace_ms(group);
     json_t *object = must(json_pack(
-        "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:O, s:O, s:O, s:o}", "site",
+        "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "site",
         group->site, "leaks", count(sums->leaks), "held", count(sums->held), "held_at_end",
         count(sums->held_at_end), "reaped", count(sums->reaped), "late_closes", count(sums->late),
         "oldest_s", number_or_null(oldest_ms < 0 ? -1 : (double)oldest_ms / 1000), "leaks_per_hour",
         number_or_null(group_growth(group)), "trend", trend_of_group(group), "grace_s",
         number_or_null(grace_ms == 0 ? -1 : (double)grace_ms / 1000), "first",
-        time_of(group->first_ms), "last", time_of(group->last_ms), "class", group->classes, "how",
-        group->ways, "processes", group->names, "peers", peers_of(group)));
+        time_of(group->first_ms), "last", time_of(group->last_ms), "class",
+        counts_json(&group->classes), "how", counts_json(&group->ways), "processes",
+        counts_json(&group->names), "peers", peers_of(group)));
     json_t *stacks = group_stacks(group, symbols);
     json_object_update(object, stacks);
     json_decref(stacks);

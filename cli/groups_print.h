@@ -29,6 +29,12 @@ void groups_print_json(const struct groups *groups, const struct groups_style *s
  */
 void groups_print_folded(const struct groups *groups, const struct groups_style *style);
 
+/*
+ * A page of HTML that needs nothing but itself: cli/page.html. The groups must have been made for a
+ * page.
+ */
+void groups_print_html(const struct groups *groups, const struct groups_style *style);
+
 /* The stacks of a group, symbolized, as members of an object; for json_decref. */
 json_t *group_stacks(const struct group *group, struct symbols *symbols);
 

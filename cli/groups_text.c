@@ -62,23 +62,23 @@ static const char *meaning_of(const char *class)
 enum counted { COUNTED, COUNTED_IF_SEVERAL };
 
 /* The most frequent. of_peers: the group when they are its peers. */
-static void print_met(const char *title, const json_t *counts, enum counted counted,
+static void print_met(const char *title, const struct counts *counts, enum counted counted,
                       const struct group *of_peers)
 {
-    struct met top[GROUP_TOP];
-    const size_t all = json_object_size(counts);
-    const size_t shown = group_top(counts, top);
+    const struct met *top[GROUP_TOP];
+    const size_t all = counts->count;
+    const size_t shown = counts_top(counts, top, GROUP_TOP);
     if (shown == 0)
         return;
     print_title(title);
     for (size_t i = 0; i < shown; i++) {
-        char *address = of_peers ? group_peer(of_peers, top[i].name) : NULL;
+        char *address = of_peers ? group_peer(top[i]) : NULL;
         fputs(i > 0 ? ", " : "", stdout);
-        frames_print_text(stdout, address ? address : top[i].name);
+        frames_print_text(stdout, address ? address : top[i]->name);
         if (counted == COUNTED || all > 1)
-            printf(" (%" PRIu64 ")", top[i].times);
+            printf(" (%" PRIu64 ")", top[i]->times);
         else
-            fputs(meaning_of(top[i].name), stdout);
+            fputs(meaning_of(top[i]->name), stdout);
         free(address);
     }
     if (all > shown)
@@ -161,15 +161,15 @@ static void print_group(const struct groups *groups, const struct group *group,
 {
     json_t *stacks = group_stacks(group, style->symbols);
     print_heading(group, style->colors);
-    print_met("class", group->classes, COUNTED_IF_SEVERAL, NULL);
-    print_met("how", group->ways, COUNTED_IF_SEVERAL, NULL);
+    print_met("class", &group->classes, COUNTED_IF_SEVERAL, NULL);
+    print_met("how", &group->ways, COUNTED_IF_SEVERAL, NULL);
     print_ages(groups, group);
     print_hindsight(group);
-    print_met("processes", group->names, COUNTED, NULL);
-    print_met("peers", group->peers, COUNTED_IF_SEVERAL, group);
+    print_met("processes", &group->names, COUNTED, NULL);
+    print_met("peers", &group->peers, COUNTED_IF_SEVERAL, group);
     print_stack("opened at", json_object_get(stacks, "open_stack"));
     print_stack("end of stream read at", json_object_get(stacks, "eof_stack"));
-    if (!group->open_stack)
+    if (!group->open_stack.text)
         puts("    no stack was kept of where it was opened");
     putchar('\n');
     json_decref(stacks);

@@ -14,6 +14,7 @@
 
 #include "must.h"
 #include "text.h"
+#include "utf8.h"
 
 /* What becomes of two values of one series, and of none. */
 enum joining { JOIN_SUM, JOIN_MOST, JOIN_LEAST };
@@ -82,7 +83,7 @@ static int compare(const void *a, const void *b)
 static void print_value(FILE *to, const char *value)
 {
     while (*value) {
-        const size_t size = text_utf8_length(value);
+        const size_t size = utf8_length(value);
         if (*value == '"' || *value == '\\')
             fputc('\\', to);
         if (size == 0)

@@ -17,12 +17,18 @@ static int compare_names(const void *a, const void *b)
     return locals ? locals : strcmp(left->comm, right->comm);
 }
 
-static struct stuck_queue *find_queue(struct queues *queues, const struct log_entry *entry)
+/* NULL when it is new and there is no room for it. */
+static struct stuck_queue *find_queue(struct queues *queues, struct quota *quota,
+                                      const struct log_entry *entry)
 {
     const struct stuck_queue key = {.local = (char *)entry->local, .comm = (char *)entry->comm};
     const void *found = tfind(&key, &queues->by_name, compare_names);
     if (found)
         return *(struct stuck_queue *const *)found;
+    const size_t bytes = sizeof(struct stuck_queue) + strlen(entry->local) + strlen(entry->comm) +
+                         3 * (size_t)QUOTA_OF_BLOCK + QUOTA_OF_NODE + 2 * sizeof(void *);
+    if (!quota_ask(quota, QUOTA_QUEUES, bytes))
+        return NULL;
     struct stuck_queue *queue = must(calloc(1, sizeof(*queue)));
     queue->local = must(strdup(entry->local));
     queue->comm = must(strdup(entry->comm));
@@ -34,9 +40,11 @@ static struct stuck_queue *find_queue(struct queues *queues, const struct log_en
     return queue;
 }
 
-void queues_add(struct queues *queues, const struct log_entry *entry)
+void queues_add(struct queues *queues, struct quota *quota, const struct log_entry *entry)
 {
-    struct stuck_queue *queue = find_queue(queues, entry);
+    struct stuck_queue *queue = find_queue(queues, quota, entry);
+    if (!queue)
+        return;
     queue->times++;
     if (entry->waiting > queue->waiting)
         queue->waiting = entry->waiting;
@@ -49,10 +57,7 @@ void queues_add(struct queues *queues, const struct log_entry *entry)
     if (entry->time_ms > queue->last_ms)
         queue->last_ms = entry->time_ms;
     snprintf(queue->site, sizeof(queue->site), "%s", entry->site);
-    if (json_array_size(entry->open_stack) == 0)
-        return;
-    json_decref(queue->open_stack);
-    queue->open_stack = json_incref(entry->open_stack);
+    kept_stack_offer(&queue->open_stack, quota, &entry->open_stack);
 }
 
 static int compare_queues(const void *a, const void *b)
@@ -69,7 +74,7 @@ void queues_sort(struct queues *queues)
 static void free_queue(void *node)
 {
     struct stuck_queue *queue = node;
-    json_decref(queue->open_stack);
+    kept_stack_free(&queue->open_stack);
     free(queue->local);
     free(queue->comm);
     free(queue);

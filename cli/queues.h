@@ -4,11 +4,12 @@
 #ifndef CLOSEWAIT_QUEUES_H
 #define CLOSEWAIT_QUEUES_H
 
-#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "entry.h"
+#include "kept_stack.h"
+#include "quota.h"
 
 /* The three worst are each the worst of all records, not those of one. */
 struct stuck_queue {
@@ -21,7 +22,7 @@ struct stuck_queue {
     int64_t first_ms; /* when it was told first, since 1970 */
     int64_t last_ms;
     char site[ENTRY_SITE_SIZE];
-    json_t *open_stack; /* where listen was called; NULL: not known */
+    struct kept_stack open_stack; /* where listen was called */
 };
 
 /* Empty when zeroed. */
@@ -31,8 +32,8 @@ struct queues {
     size_t count;
 };
 
-/* Counts an entry of that type. */
-void queues_add(struct queues *queues, const struct log_entry *entry);
+/* Counts an entry of that type, unless its queue is new and there is no room for it. */
+void queues_add(struct queues *queues, struct quota *quota, const struct log_entry *entry);
 
 void queues_sort(struct queues *queues);
 

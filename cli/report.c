@@ -18,11 +18,13 @@
 #include "colors.h"
 #include "groups.h"
 #include "groups_print.h"
-#include "json_lines.h"
 #include "must.h"
 #include "names.h"
+#include "progress.h"
+#include "quota.h"
 #include "symbol.h"
 #include "tell.h"
+#include "text_lines.h"
 #include "verbs.h"
 
 enum { GO_ON = -1, LIMIT_MAX = 1000000000 };
@@ -38,6 +40,25 @@ struct input {
     int64_t began_ms; /* the time of its first record */
 };
 
+/* Lines of which nothing came. */
+struct skipped {
+    uint64_t wrong;   /* torn, or never closewait's */
+    uint64_t unknown; /* of types that perhaps a later version writes */
+    int files;        /* that have such */
+    const char *path; /* of the first line that is wrong */
+    uint64_t line;    /* its number, from 1 */
+};
+
+/* What all inputs come to. */
+struct reading {
+    struct groups groups;
+    struct quota quota;
+    struct skipped skipped;
+    struct progress progress;
+    uint64_t bytes; /* of the inputs before this one */
+    bool useful;    /* there was something of closewait's, or nothing else either */
+};
+
 static void print_help(void)
 {
     fputs(
@@ -45,9 +66,11 @@ static void print_help(void)
         "Reads JSON lines that closewait wrote (format=json), of any number of processes and\n"
         "days, and groups the leaks by call site: the one that holds most now comes first.\n"
         "Without FILE, or for -, it reads standard input. Other lines are skipped and counted.\n\n"
-        "  -f, --format text|json|folded  text for people (the default); json: one array, a line\n"
+        "  -f, --format text|json|folded|html\n"
+        "                                 text for people (the default); json: one array, a line\n"
         "                                 for each call site; folded: for flame graphs, one\n"
-        "                                 stack a line and how many sockets leaked there\n"
+        "                                 stack a line and how many sockets leaked there; html: a\n"
+        "                                 page to look at in a browser, in one file\n"
         "  -n, --limit NUMBER             show so many call sites at most\n"
         "      --debuginfo-path PATH      search debug files there: folders with ':' between\n"
         "                                 them (.debug beside the module, and /usr/lib/debug)\n"
@@ -66,14 +89,14 @@ static void print_help(void)
 
 static bool read_format(struct settings *settings, const char *word)
 {
-    static const char *const names[] = {"text", "json", "folded", NULL};
+    static const char *const names[] = {"text", "json", "folded", "html", NULL};
     static void (*const printers[])(const struct groups *, const struct groups_style *) = {
-        groups_print_text, groups_print_json, groups_print_folded};
+        groups_print_text, groups_print_json, groups_print_folded, groups_print_html};
     const int found = names_find(names, word);
     if (found >= 0)
         settings->print = printers[found];
     else
-        fprintf(stderr, "closewait report: --format is '%s': expected text, json or folded\n",
+        fprintf(stderr, "closewait report: --format is '%s': expected text, json, folded or html\n",
                 word);
     return found >= 0;
 }
@@ -144,23 +167,40 @@ static bool reads_terminal(const struct input *inputs, int count)
     return false;
 }
 
-/* What can be read but once has no known beginning. */
+/* What can be read but once has no known beginning, and no size. */
+static bool is_file(const char *path, struct stat *file)
+{
+    return strcmp(path, "-") != 0 && stat(path, file) == 0 && S_ISREG(file->st_mode);
+}
+
 static int64_t beginning_of(const char *path)
 {
     struct stat file;
-    struct json_lines lines;
+    struct text_lines lines;
     struct log_entry entry;
+    const char *line;
+    size_t len;
     int64_t began_ms = INT64_MIN;
-    if (strcmp(path, "-") == 0 || stat(path, &file) != 0 || !S_ISREG(file.st_mode) ||
-        !json_lines_open(&lines, path))
+    if (!is_file(path, &file) || !text_lines_open(&lines, path))
         return INT64_MIN;
-    for (json_t *record; began_ms == INT64_MIN && (record = json_lines_next(&lines));) {
-        if (entry_read(record, &entry) == ENTRY_READ)
+    while (began_ms == INT64_MIN && (line = text_lines_next(&lines, &len)))
+        if (entry_read(line, len, &entry) == ENTRY_READ)
             began_ms = entry.time_ms;
-        json_decref(record);
-    }
-    json_lines_close(&lines);
+    text_lines_close(&lines);
     return began_ms;
+}
+
+/* 0 when that of any is not known. */
+static uint64_t size_of(const struct input *inputs, int count)
+{
+    uint64_t size = 0;
+    struct stat file;
+    for (int i = 0; i < count; i++) {
+        if (!is_file(inputs[i].path, &file))
+            return 0;
+        size += (uint64_t)file.st_size;
+    }
+    return size;
 }
 
 static int compare_inputs(const void *a, const void *b)
@@ -184,49 +224,93 @@ static struct input *order_inputs(char **paths, int count)
     return inputs;
 }
 
+static const char *name_of(const char *path)
+{
+    return strcmp(path, "-") == 0 ? "standard input" : path;
+}
+
 static bool complain(const char *path, const char *what, int error)
 {
-    fprintf(stderr, "closewait report: cannot %s %s: %s\n", what,
-            strcmp(path, "-") == 0 ? "standard input" : path, strerror(error));
+    fprintf(stderr, "closewait report: cannot %s %s: %s\n", what, name_of(path), strerror(error));
     return false;
 }
 
-/* False when nothing was of use: no line was closewait's, or none could be read. */
-static bool tell_wrong(const struct json_lines *lines, const char *path)
+static void note_skipped(struct skipped *skipped, const struct skipped *of_file)
 {
-    const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
-    if (lines->wrong > 0 && lines->wrong == lines->count)
-        fprintf(stderr,
-                "closewait report: no line of %s is closewait's JSON: it writes that with "
-                "the option format=json\n",
-                name);
-    else if (lines->wrong == 1)
-        fprintf(stderr, "closewait report: 1 line of %s is not closewait's JSON: line %lu\n", name,
-                lines->first_wrong);
-    else if (lines->wrong > 1)
-        fprintf(stderr,
-                "closewait report: %lu lines of %s are not closewait's JSON, the first is line "
-                "%lu\n",
-                lines->wrong, name, lines->first_wrong);
-    return lines->wrong < lines->count || (lines->count == 0 && !lines->error);
+    if (of_file->wrong > 0 && skipped->wrong == 0) {
+        skipped->path = of_file->path;
+        skipped->line = of_file->line;
+    }
+    skipped->wrong += of_file->wrong;
+    skipped->unknown += of_file->unknown;
+    skipped->files += of_file->wrong + of_file->unknown > 0;
 }
 
-/* Returns whether the file could be read to its end; sets *useful if there was nothing else. */
-static bool read_input(const struct input *input, struct groups *groups, bool *useful)
+static void count_lines(struct reading *reading, const struct input *input,
+                        struct text_lines *lines, struct skipped *skipped)
 {
-    struct json_lines lines;
-    if (!json_lines_open(&lines, input->path))
-        return complain(input->path, "open", errno);
-    for (json_t *record; (record = json_lines_next(&lines));) {
-        if (!groups_add(groups, record, input->number))
-            json_lines_refuse(&lines);
-        json_decref(record);
+    const char *line;
+    size_t len;
+    uint64_t noted = 0;
+    while ((line = text_lines_next(lines, &len))) {
+        const enum entry_found found = groups_add(&reading->groups, line, len, input->number);
+        skipped->unknown += found == ENTRY_UNKNOWN;
+        if (found == ENTRY_WRONG && skipped->wrong++ == 0)
+            skipped->line = lines->count;
+        if (noted == lines->bytes)
+            continue;
+        noted = lines->bytes;
+        progress_note(&reading->progress, reading->bytes + noted);
     }
+}
+
+/* Whether the file could be read to its end. */
+static bool read_input(struct reading *reading, const struct input *input)
+{
+    struct text_lines lines;
+    struct skipped skipped = {.path = input->path};
+    if (!text_lines_open(&lines, input->path)) {
+        progress_end(&reading->progress);
+        return complain(input->path, "open", errno);
+    }
+    count_lines(reading, input, &lines, &skipped);
+    reading->bytes += lines.bytes;
+    if (lines.error || (skipped.wrong > 0 && skipped.wrong == lines.count))
+        progress_end(&reading->progress);
     if (lines.error)
         complain(input->path, "read", lines.error);
-    *useful |= tell_wrong(&lines, input->path);
-    json_lines_close(&lines);
+    if (skipped.wrong > 0 && skipped.wrong == lines.count)
+        fprintf(stderr,
+                "closewait report: no line of %s is closewait's JSON: it writes that with the "
+                "option format=json\n",
+                name_of(input->path));
+    else
+        note_skipped(&reading->skipped, &skipped);
+    reading->useful |= skipped.wrong < lines.count || (lines.count == 0 && !lines.error);
+    text_lines_close(&lines);
     return lines.error == 0;
+}
+
+/* One line for all: a fleet has a thousand files, each with a torn end. */
+static void tell_skipped(const struct skipped *skipped)
+{
+    const bool one = skipped->wrong == 1;
+    const char *name = skipped->path ? name_of(skipped->path) : "";
+    if (skipped->wrong + skipped->unknown == 0)
+        return;
+    fputs("closewait report: ", stderr);
+    if (skipped->wrong > 0 && skipped->files > 1)
+        fprintf(stderr,
+                "%ju lines of %d files are not closewait's JSON, the first is line %ju of %s",
+                (uintmax_t)skipped->wrong, skipped->files, (uintmax_t)skipped->line, name);
+    else if (skipped->wrong > 0)
+        fprintf(stderr, "%ju line%s of %s %s not closewait's JSON%s line %ju",
+                (uintmax_t)skipped->wrong, one ? "" : "s", name, one ? "is" : "are",
+                one ? ":" : ", the first is", (uintmax_t)skipped->line);
+    if (skipped->unknown > 0)
+        fprintf(stderr, "%s%ju line%s of a type that is not known", skipped->wrong > 0 ? "; " : "",
+                (uintmax_t)skipped->unknown, skipped->unknown == 1 ? " is" : "s are");
+    fputc('\n', stderr);
 }
 
 static void tell_untold(uint64_t untold)
@@ -238,21 +322,48 @@ static void tell_untold(uint64_t untold)
                 (uintmax_t)untold, untold == 1 ? "" : "s");
 }
 
+/* What found no room. */
+static void tell_left_out(const struct quota *quota, uint64_t evicted)
+{
+    static const char *const whats[QUOTA_KINDS] = {
+        [QUOTA_SITES] = "lines of further call sites",
+        [QUOTA_STACKS] = "stacks",
+        [QUOTA_NAMES] = "peers and names of leaks",
+        [QUOTA_QUEUES] = "lines of further accept queues",
+    };
+    const char *before = "closewait report: too much to keep, and left out:";
+    for (int kind = 0; kind < QUOTA_KINDS; kind++) {
+        if (quota->refused[kind] == 0)
+            continue;
+        fprintf(stderr, "%s %ju %s", before, (uintmax_t)quota->refused[kind], whats[kind]);
+        before = ",";
+    }
+    if (evicted > 0)
+        fprintf(stderr, "%s what %ju processes did after they were quiet for long", before,
+                (uintmax_t)evicted);
+    if (evicted > 0 || before[0] == ',')
+        fputc('\n', stderr);
+}
+
 static bool report(const struct settings *settings, const struct input *inputs, int count)
 {
-    struct groups groups = groups_begin();
+    struct reading reading = {.progress = progress_begin(size_of(inputs, count))};
     bool done = true;
-    bool useful = false;
+    reading.groups = groups_begin(&reading.quota);
+    reading.groups.for_page = settings->print == groups_print_html;
     for (int i = 0; i < count; i++)
-        done &= read_input(&inputs[i], &groups, &useful);
-    groups_finish(&groups);
-    if (useful) {
-        settings->print(&groups, &settings->style);
+        done &= read_input(&reading, &inputs[i]);
+    progress_end(&reading.progress);
+    groups_finish(&reading.groups);
+    tell_skipped(&reading.skipped);
+    if (reading.useful) {
+        settings->print(&reading.groups, &settings->style);
         done &= tell_written("report");
-        tell_untold(groups.tallies.untold);
+        tell_untold(reading.groups.tallies.untold);
+        tell_left_out(&reading.quota, reading.groups.tallies.evicted);
     }
-    groups_free(&groups);
-    return done && useful;
+    groups_free(&reading.groups);
+    return done && reading.useful;
 }
 
 int verb_report(int argc, char **argv)

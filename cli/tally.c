@@ -9,7 +9,10 @@
 
 struct process {
     int file;
+    struct named *named;
     struct process *next;  /* of the same pid and name, in another file */
+    struct process *newer; /* of all */
+    struct process *older;
     struct tally *tallies; /* of all its sites */
     uint64_t over;         /* what was not told after this line is of a process before it */
 };
@@ -58,37 +61,15 @@ static int compare_tallies(const void *a, const void *b)
     return processes ? processes : (left->sums > right->sums) - (left->sums < right->sums);
 }
 
-static struct named *named_of(struct tallies *tallies, const struct log_entry *entry)
+static size_t bytes_of_named(const char *comm)
 {
-    const struct named key = {.pid = entry->pid, .comm = (char *)entry->comm};
-    const void *found = tfind(&key, &tallies->names, compare_names);
-    if (found)
-        return *(struct named *const *)found;
-    struct named *named = must(calloc(1, sizeof(*named)));
-    named->pid = entry->pid;
-    named->comm = must(strdup(entry->comm));
-    must(tsearch(named, &tallies->names, compare_names));
-    return named;
+    return sizeof(struct named) + strlen(comm) + 2 * (size_t)QUOTA_OF_BLOCK + QUOTA_OF_NODE;
 }
 
-/* The file's own comes first: with many files that have the same pid, it is asked for again. */
-static struct process *process_in(struct tallies *tallies, struct named *named, int file)
-{
-    struct process **at = &named->processes;
-    while (*at && (*at)->file != file)
-        at = &(*at)->next;
-    struct process *process = *at;
-    if (process) {
-        *at = process->next;
-    } else {
-        process = must(calloc(1, sizeof(*process)));
-        process->file = file;
-        tallies->processes++;
-    }
-    process->next = named->processes;
-    named->processes = process;
-    return process;
-}
+enum {
+    BYTES_OF_PROCESS = sizeof(struct process) + QUOTA_OF_BLOCK,
+    BYTES_OF_TALLY = sizeof(struct tally) + QUOTA_OF_BLOCK + QUOTA_OF_NODE,
+};
 
 static uint64_t reaped_of(const struct tally *tally)
 {
@@ -149,10 +130,18 @@ static void worsen(enum trend *trend, enum trend other)
         *trend = other;
 }
 
+static void note_held(const struct tally *tally, int64_t time_ms, int64_t change)
+{
+    if (tally->sums->series)
+        series_add(tally->sums->series, time_ms, change);
+}
+
 static void sum_up(const struct tally *tally)
 {
     struct sums *sums = tally->sums;
     const uint64_t held = held_of(tally);
+    if (is_over(tally))
+        note_held(tally, tally->last_ms, -(int64_t)held);
     sums->leaks += leaks_of(tally);
     sums->reaped += reaped_of(tally);
     sums->late += tally->late;
@@ -190,15 +179,6 @@ static void link_tally(struct tallies *tallies, struct tally *tally, struct proc
     must(tsearch(tally, &tallies->by_site, compare_tallies));
 }
 
-static struct tally *make_tally(struct tallies *tallies, struct process *process, struct sums *sums)
-{
-    struct tally *tally = must(calloc(1, sizeof(*tally)));
-    tally->sums = sums;
-    empty(tally);
-    link_tally(tallies, tally, process);
-    return tally;
-}
-
 static void end_process(struct tallies *tallies, struct process *process)
 {
     while (process->tallies) {
@@ -207,21 +187,112 @@ static void end_process(struct tallies *tallies, struct process *process)
         tdelete(tally, &tallies->by_site, compare_tallies);
         sum_up(tally);
         free(tally);
+        quota_give(tallies->quota, QUOTA_PROCESSES, BYTES_OF_TALLY);
     }
 }
 
-static void forget(struct named *named, struct process *process)
+static void unlink_age(struct tallies *tallies, struct process *process)
 {
-    struct process **at = &named->processes;
+    *(process->newer ? &process->newer->older : &tallies->newest) = process->older;
+    *(process->older ? &process->older->newer : &tallies->oldest) = process->newer;
+}
+
+static void link_newest(struct tallies *tallies, struct process *process)
+{
+    process->newer = NULL;
+    process->older = tallies->newest;
+    *(tallies->newest ? &tallies->newest->newer : &tallies->oldest) = process;
+    tallies->newest = process;
+}
+
+static void forget(struct tallies *tallies, struct process *process)
+{
+    struct process **at = &process->named->processes;
     while (*at != process)
         at = &(*at)->next;
     *at = process->next;
+    unlink_age(tallies, process);
+    quota_give(tallies->quota, QUOTA_PROCESSES, BYTES_OF_PROCESS);
     free(process);
 }
 
+static void forget_named(struct tallies *tallies, struct named *named)
+{
+    tdelete(named, &tallies->names, compare_names);
+    quota_give(tallies->quota, QUOTA_PROCESSES, bytes_of_named(named->comm));
+    free(named->comm);
+    free(named);
+}
+
+/*
+ * Whoever was quiet for longest is counted as it is now: should there be a line of it again, it is
+ * taken for another process. Not those that have a line at this moment, of which any can be NULL.
+ */
+static void make_room(struct tallies *tallies, const struct process *process,
+                      const struct named *named, size_t bytes)
+{
+    struct process *oldest = tallies->oldest;
+    while (!quota_take(tallies->quota, QUOTA_PROCESSES, bytes)) {
+        if (!oldest || oldest == process) {
+            quota_force(tallies->quota, QUOTA_PROCESSES, bytes);
+            return;
+        }
+        struct process *const newer = oldest->newer;
+        struct named *const its = oldest->named;
+        end_process(tallies, oldest);
+        forget(tallies, oldest);
+        if (its != named && !its->processes)
+            forget_named(tallies, its);
+        tallies->evicted++;
+        oldest = newer;
+    }
+}
+
+static struct named *named_of(struct tallies *tallies, const struct log_entry *entry)
+{
+    const struct named key = {.pid = entry->pid, .comm = (char *)entry->comm};
+    const void *found = tfind(&key, &tallies->names, compare_names);
+    if (found)
+        return *(struct named *const *)found;
+    make_room(tallies, NULL, NULL, bytes_of_named(entry->comm));
+    struct named *named = must(calloc(1, sizeof(*named)));
+    named->pid = entry->pid;
+    named->comm = must(strdup(entry->comm));
+    must(tsearch(named, &tallies->names, compare_names));
+    return named;
+}
+
+static struct process *make_process(struct tallies *tallies, struct named *named, int file)
+{
+    make_room(tallies, NULL, named, BYTES_OF_PROCESS);
+    struct process *process = must(calloc(1, sizeof(*process)));
+    process->file = file;
+    process->named = named;
+    tallies->processes++;
+    return process;
+}
+
+/* The file's own comes first: with many files that have the same pid, it is asked for again. */
+static struct process *process_in(struct tallies *tallies, struct named *named, int file)
+{
+    struct process **at = &named->processes;
+    while (*at && (*at)->file != file)
+        at = &(*at)->next;
+    struct process *process = *at;
+    if (process) {
+        *at = process->next;
+        unlink_age(tallies, process);
+    } else {
+        process = make_process(tallies, named, file);
+    }
+    process->next = named->processes;
+    named->processes = process;
+    link_newest(tallies, process);
+    return process;
+}
+
 /* The process was the other one in the other's file. What both have is of two processes. */
-static void join(struct tallies *tallies, struct named *named, struct process *process,
-                 struct process *other)
+static void join(struct tallies *tallies, struct process *process, struct process *other)
 {
     struct tally **at = &other->tallies;
     while (*at) {
@@ -237,22 +308,32 @@ static void join(struct tallies *tallies, struct named *named, struct process *p
     }
     other->over = tallies->line;
     end_process(tallies, other);
-    forget(named, other);
+    forget(tallies, other);
     tallies->processes--;
 }
 
 /* A line that goes on with what no line of this file began: with the other that told that last. */
-static struct tally *go_on(struct tallies *tallies, struct named *named, struct process *process,
+static struct tally *go_on(struct tallies *tallies, struct process *process,
                            const struct log_entry *entry, struct sums *sums)
 {
     for (struct process *other = process->next; other && entry->since > 0; other = other->next) {
         struct tally *tally = tally_of(tallies, other, sums);
         if (!tally || is_over(tally) || *count_of(tally, entry->type) != entry->since)
             continue;
-        join(tallies, named, process, other);
+        join(tallies, process, other);
         return tally_of(tallies, process, sums);
     }
     return NULL;
+}
+
+static struct tally *make_tally(struct tallies *tallies, struct process *process, struct sums *sums)
+{
+    make_room(tallies, process, process->named, BYTES_OF_TALLY);
+    struct tally *tally = must(calloc(1, sizeof(*tally)));
+    tally->sums = sums;
+    empty(tally);
+    link_tally(tallies, tally, process);
+    return tally;
 }
 
 static bool begins_anew(struct tally *tally, const struct log_entry *entry)
@@ -311,7 +392,7 @@ struct told_by tallies_add(struct tallies *tallies, const struct log_entry *entr
     struct tally *tally = tally_of(tallies, process, sums);
     tallies->line++;
     if (!tally)
-        tally = go_on(tallies, named, process, entry, sums);
+        tally = go_on(tallies, process, entry, sums);
     if (!tally) {
         tally = make_tally(tallies, process, sums);
         told.new_process = true;
@@ -320,10 +401,14 @@ struct told_by tallies_add(struct tallies *tallies, const struct log_entry *entr
         told.new_process = true;
     }
     const uint64_t before = leaks_of(tally);
+    const uint64_t held = held_of(tally);
+    const uint64_t reaps = tally->reaps + tally->rescued;
     tally->line = tallies->line;
     count_line(tally, entry);
     count_age(tally, entry);
+    note_held(tally, entry->time_ms, (int64_t)(held_of(tally) - held));
     told.new_leak = leaks_of(tally) > before;
+    told.reaps = tally->reaps + tally->rescued - reaps;
     return told;
 }
 
@@ -337,13 +422,12 @@ static uint64_t known_of(const struct process *process)
 }
 
 /* The summary counts more than this file has lines of: exactly what another file has. */
-static void join_by_summary(struct tallies *tallies, struct named *named, struct process *process,
-                            uint64_t missing)
+static void join_by_summary(struct tallies *tallies, struct process *process, uint64_t missing)
 {
     for (struct process *other = process->next; other && missing > 0; other = other->next) {
         if (known_of(other) != missing)
             continue;
-        join(tallies, named, process, other);
+        join(tallies, process, other);
         return;
     }
 }
@@ -362,25 +446,25 @@ void tallies_end(struct tallies *tallies, const struct log_entry *entry, int fil
     const uint64_t known = known_of(process);
     tallies->line++;
     if (entry->leaked > known)
-        join_by_summary(tallies, named, process, entry->leaked - known);
+        join_by_summary(tallies, process, entry->leaked - known);
     if (entry->leaked > known_of(process))
         tallies->untold += entry->leaked - known_of(process);
     hold_until(process, entry->time_ms);
     process->over = tallies->line;
     end_process(tallies, process);
-    forget(named, process);
-    if (named->processes)
-        return;
-    tdelete(named, &tallies->names, compare_names);
-    free(named->comm);
-    free(named);
+    forget(tallies, process);
+    if (!named->processes)
+        forget_named(tallies, named);
 }
 
 static void free_named(void *node)
 {
     struct named *named = node;
-    while (named->processes)
-        forget(named, named->processes);
+    while (named->processes) {
+        struct process *process = named->processes;
+        named->processes = process->next;
+        free(process);
+    }
     free(named->comm);
     free(named);
 }
@@ -407,4 +491,5 @@ void tallies_finish(struct tallies *tallies, int64_t now_ms)
     tdestroy(tallies->names, free_named);
     tallies->by_site = NULL;
     tallies->names = NULL;
+    tallies->newest = tallies->oldest = NULL;
 }

@@ -18,6 +18,8 @@
 #include <stdint.h>
 
 #include "entry.h"
+#include "quota.h"
+#include "series.h"
 #include "trend.h"
 
 /* Of one call site in all processes. */
@@ -30,23 +32,29 @@ struct sums {
     int64_t held_since_ms;   /* the first FIN in a process that holds any; INT64_MAX: none does */
     enum trend trend;        /* of that process, of those that go on, of which it is the worst */
     enum trend trend_at_end; /* the same of those that are over */
+    struct series *series;   /* what is held, over time; NULL: nobody asks */
 };
 
-/* Zeroed and with INT64_MAX in held_since_ms. */
+/* Zeroed but for what is INT64_MAX where there is none. */
 struct sums sums_of_none(void);
 
-/* Empty when zeroed. */
+/* Empty when zeroed but for the quota. */
 struct tallies {
-    void *names;   /* the processes by pid and name: a tree, as tsearch(3) makes it */
-    void *by_site; /* a tree too, of struct tally */
+    struct quota *quota;
+    struct process *newest; /* of whom there was a line last, and whom before: for when there is */
+    struct process *oldest; /* no room for all of them */
+    void *names;            /* the processes by pid and name: a tree, as tsearch(3) makes it */
+    void *by_site;          /* a tree too, of struct tally */
     size_t processes;
-    uint64_t line;   /* how many were counted */
-    uint64_t untold; /* leaks that the summaries count and no line tells */
+    uint64_t line;    /* how many were counted */
+    uint64_t untold;  /* leaks that the summaries count and no line tells */
+    uint64_t evicted; /* processes that had to make room: what they held counts as held */
 };
 
 struct told_by {
     bool new_process; /* the first line of this site in its process */
     bool new_leak;    /* it tells a leak that none told before */
+    uint64_t reaps;   /* so many that none told before; of those that failed too */
 };
 
 /*

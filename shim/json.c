@@ -4,6 +4,7 @@
 
 #include "names.h"
 #include "suppress.h"
+#include "utf8.h"
 #include "version.h"
 
 /* The name of a member and what separates it from the one before. */
@@ -30,7 +31,7 @@ static void string(struct text *text, const char *value)
 {
     text_add(text, "\"");
     while (*value) {
-        const size_t size = text_utf8_length(value);
+        const size_t size = utf8_length(value);
         if (*value == '"' || *value == '\\')
             text_add(text, "\\");
         if (size == 0 || (unsigned char)*value < ' ' || *value == 0x7f)

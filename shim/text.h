@@ -39,9 +39,6 @@ void text_add_endpoint(struct text *text, const struct endpoint *end);
 /* A name is what somebody chose: it may not end the line or speak to the terminal. */
 void text_add_name(struct text *text, const char *name);
 
-/* How many bytes the character takes that begins there (RFC 3629); 0: what is there is no UTF-8. */
-size_t text_utf8_length(const char *at);
-
 /* "1 leak", "2 leaks": a number of one, or of many. */
 void text_add_count(struct text *text, uint64_t number, const char *one, const char *many);
 

@@ -45,7 +45,7 @@ Test(completion, of_bash_knows_verbs_options_and_values)
         {"closewait run --grace=1s --debuginfo-path=a:b ls READ", "README.md"},
         {"closewait run -- ls --a", ""},
         {"closewait report READ", "README.md"},
-        {"closewait report --format=", "folded json text"},
+        {"closewait report --format=", "folded html json text"},
         {"closewait report -f fo", "folded"},
         {"closewait report --l", "--limit="},
         {"closewait ps --no", "--noheadings"},

@@ -81,9 +81,8 @@ Test(report, counts_what_was_leaked_and_what_is_held)
         {"a log whose beginning is lost", LEAK(05, 1, a1, 90, 80) LATE(06, 1, b2, false, 4, 3),
          "a1: 90 leaked, 90 held, 0 at the end, 0 reaped, 0 late, 1 process\n"
          "b2: 4 leaked, 0 held, 0 at the end, 0 reaped, 4 late, 1 process\n"},
-        {"types and members of the future",
-         LEAK(00, 1, a1, 1, 0) "{\"type\":\"dream\",\"pid\":-1}\n" BEGIN(
-             "leak", 01, 1) "\"mood\":[{}]," FACTS(a1) COUNTS(2, 1),
+        {"members of the future",
+         LEAK(00, 1, a1, 1, 0) BEGIN("leak", 01, 1) "\"mood\":[{}]," FACTS(a1) COUNTS(2, 1),
          "a1: 2 leaked, 2 held, 0 at the end, 0 reaped, 0 late, 1 process\n"},
         {"the answer to a signal, which tells again what was told",
          LEAK(00, 1, a1, 1, 0) LEAK(01, 1, a1, 3, 1) BEGIN("leak", 02, 1)
@@ -159,6 +158,46 @@ Test(report, says_how_many_leaks_no_line_tells)
                      "closewait report: summaries count 7 leaks that no line tells: give the "
                      "older files too, if there are any\n",
                      "%s", said);
+}
+
+Test(report, says_in_one_line_what_it_skipped_in_all_files)
+{
+#define DREAM "{\"type\":\"dream\",\"pid\":-1}\n"
+#define TORN  "{\"type\":\"leak\",\"time\":\"2026-01-12T08:0"
+    static const struct {
+        const char *what;
+        const char *lines;
+        const char *others;
+        const char *said;
+    } rows[] = {
+        {"a type of the future", DREAM, "", "1 line is of a type that is not known"},
+        {"two of them", DREAM DREAM, "", "2 lines are of a type that is not known"},
+        {"a last line that its process could not end", TORN, "",
+         "1 line of log is not closewait's JSON: line 3"},
+        {"lines that were cut", TORN "\n" TORN, "",
+         "2 lines of log are not closewait's JSON, the first is line 3"},
+        {"both kinds", DREAM TORN, "",
+         "1 line of log is not closewait's JSON: line 4; 1 line is of a type that is not known"},
+        {"in two files", DREAM TORN, DREAM "\n" TORN,
+         "3 lines of 2 files are not closewait's JSON, the first is line 4 of log; 2 lines are of "
+         "a "
+         "type that is not known"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char said[4096];
+        char lines[4096];
+        char expected[512];
+        snprintf(lines, sizeof(lines), "%s%s", LEAK(00, 1, a1, 1, 0) LEAK(01, 1, a1, 2, 1),
+                 rows[i].lines);
+        json_log("log", lines);
+        snprintf(lines, sizeof(lines), "%s%s", SUMMARY(02, 3, 0), rows[i].others);
+        json_log("other", lines);
+        const int status = shell(said, sizeof(said), "cd %s && %s report log other 2>&1 >sums",
+                                 in_log_folder(""), built("closewait"));
+        cr_expect_eq(status, 0, "%s: %d", rows[i].what, status);
+        snprintf(expected, sizeof(expected), "closewait report: %s\n", rows[i].said);
+        cr_expect_str_eq(said, expected, "%s: %s", rows[i].what, said);
+    }
 }
 
 /* Each between two leaks. One that is closewait's would change what is counted. */
@@ -336,4 +375,49 @@ Test(report, counts_100000_leaks_from_three_sites_in_bounded_memory, .timeout = 
                                 "\ntotal: 3 call sites in 3 processes: 99999 leaked, 99999 "
                                 "held now, 0 reaped, 0 closed late\n");
     cr_expect(few > 0 && many < few + 4096, "%ld and %ld KiB", few, many);
+}
+
+/* A leak each of so many sites, processes and peers, as nobody's log would have them. */
+static void write_many(const char *path, const char *what, int lines)
+{
+    FILE *to = fopen(path, "we");
+    cr_assert_not_null(to);
+    for (int i = 0; i < lines; i++)
+        fprintf(to,
+                "{\"type\":\"leak\",\"time\":\"2026-01-12T08:00:00.000Z\",\"pid\":%d,"
+                "\"comm\":\"client\",\"peer\":\"10.%d.0.%d:1\",\"site\":\"%x\",\"open_stack\":["
+                "{\"module\":\"%0500d\"}],\"count\":1,\"since\":0}\n",
+                what[0] == 'p' ? i + 1 : 1, i >> 8, i & 255, what[0] == 's' ? i + 1 : 1 + i % 50,
+                what[0] == 's' ? i : 0);
+    cr_assert_eq(fclose(to), 0);
+}
+
+Test(report, leaves_out_what_would_take_too_much_memory_and_says_so, .timeout = 120)
+{
+    static const struct {
+        const char *what;
+        int lines;
+        const char *said;
+    } rows[] = {
+        {"sites", 130000, "lines of further call sites"},
+        {"sites", 130000, " stacks"},
+        {"processes", 250000, "what "},
+    };
+    enum { MOST_KIB = 200 * 1024 };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char said[4096];
+        write_many(in_log_folder("log"), rows[i].what, rows[i].lines);
+        shell(said, sizeof(said),
+              "python3 -c 'import resource, subprocess, sys; subprocess.run(sys.argv[1:], "
+              "stdout=subprocess.DEVNULL); "
+              "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "
+              "%s report --format=folded -n 1 %s 2>&1",
+              built("closewait"), in_log_folder("log"));
+        const char *left_out = strstr(said, "closewait report: too much to keep, and left out: ");
+        cr_expect(left_out && strstr(left_out, rows[i].said), "%s: %s", rows[i].what, said);
+        const char *peak = strrchr(said, '\n') ? said + strlen(said) - 1 : said;
+        while (peak > said && peak[-1] != '\n')
+            peak--;
+        cr_expect_lt(strtol(peak, NULL, 10), MOST_KIB, "%s: %s", rows[i].what, said);
+    }
 }
