@@ -124,6 +124,10 @@ $(BUILD)/tests/linked-hooks.o: shim/hooks.c
 
 $(BUILD)/shim/hooks.o: SHIM_CFLAGS += $(FIXED_FP)
 
+# All but what a call of the program's goes through is small rather than quick: it is resident.
+HOT_OBJ := $(addprefix $(BUILD)/shim/,hooks.o track.o slots.o stack.o owner.o pipe.o memory.o)
+$(filter-out $(HOT_OBJ),$(SHIM_OBJ)): SHIM_CFLAGS += $(if $(filter -O2,$(CFLAGS)),-Os)
+
 # A watcher that sweeps all the time, and for a sanitizer a thread that it knows.
 STORM_OBJ := $(BUILD)/tests/programs/storm.o $(BUILD)/tests/storm-watch.o $(BUILD)/tests/storm-sweep.o $(BUILD)/tests/linked-hooks.o \
 	$(filter-out $(BUILD)/shim/watch.o $(BUILD)/shim/sweep.o $(BUILD)/shim/hooks.o $(if $(SANITIZE),$(BUILD)/shim/thread.o),$(SHIM_OBJ)) \

@@ -8,6 +8,7 @@ enum { AGAIN_AT_ONCE = 200 };
 static uint64_t begun_us;
 static uint64_t news_begun_us;
 static uint64_t news_us;
+static uint64_t rests_until_ms;
 
 static int again_from; /* the first number that did not come to it */
 static int again_count;
@@ -32,10 +33,18 @@ void pace_news_end(void)
     news_us += clock_cpu_us() - news_begun_us;
 }
 
-uint32_t pace_end(uint32_t pause_ms)
+uint32_t pace_end(void)
 {
     const uint64_t whole_us = clock_cpu_us() - begun_us;
-    return pace_pause_ms(whole_us > news_us ? whole_us - news_us : 0, pause_ms);
+    const uint32_t rest_ms = pace_rest_ms(whole_us > news_us ? whole_us - news_us : 0);
+    rests_until_ms = clock_ms() + rest_ms;
+    return rest_ms;
+}
+
+uint32_t pace_left_ms(void)
+{
+    const uint64_t now_ms = clock_ms();
+    return rests_until_ms > now_ms ? (uint32_t)(rests_until_ms - now_ms) : 0;
 }
 
 bool pace_allows_again(int fd)

@@ -10,18 +10,14 @@
 #include <stdint.h>
 
 /* Of its time the watcher works one part and sleeps the rest. */
-enum { PACE_PARTS = 200 };
+enum { PACE_PARTS = 225 };
 
-/*
- * How long to sleep after a look around that took cost_us of the processor's time, when pause_ms
- * would do; 0, until somebody wakes it, stays 0. Pure.
- */
-static inline uint32_t pace_pause_ms(uint64_t cost_us, uint32_t pause_ms)
+/* How long to rest after a look around that took cost_us of the processor's time. Pure. */
+static inline uint32_t pace_rest_ms(uint64_t cost_us)
 {
-    const uint64_t least_ms = cost_us * PACE_PARTS / 1000;
-    if (pause_ms == 0 || pause_ms >= least_ms)
-        return pause_ms;
-    return least_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)least_ms;
+    const uint64_t rest_ms =
+        cost_us > UINT64_MAX / PACE_PARTS ? UINT64_MAX : cost_us * PACE_PARTS / 1000;
+    return rest_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)rest_ms;
 }
 
 /* Around a look around, and around what of it is news, which costs what it costs. */
@@ -29,8 +25,12 @@ void pace_begin(void);
 void pace_news_begin(void);
 void pace_news_end(void);
 
-/* Returns pace_pause_ms of what was measured since pace_begin. */
-uint32_t pace_end(uint32_t pause_ms);
+/* Returns for how long there is to be no other: pace_rest_ms of what was measured since pace_begin.
+ */
+uint32_t pace_end(void);
+
+/* What is left of that; 0 when it is over. */
+uint32_t pace_left_ms(void);
 
 /*
  * Sockets whose leak was told are looked at again for a change, so many at most in a look around,

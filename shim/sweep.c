@@ -266,7 +266,7 @@ uint32_t sweep(const struct options *options, bool (*leaving)(void))
     standstill_end();
     if (scan_is_on())
         telling_interim();
-    const uint32_t paced_ms = pace_end(pause_ms);
-    report_pace(paced_ms > pause_ms && paced_ms > SWEEP_MS ? paced_ms : 0);
-    return paced_ms;
+    const uint32_t rest_ms = pace_end();
+    report_pace(rest_ms > SWEEP_MS ? rest_ms : 0);
+    return pause_ms;
 }

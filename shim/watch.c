@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "owner.h"
+#include "pace.h"
 #include "probe.h"
 #include "raw.h"
 #include "reap.h"
@@ -109,6 +110,9 @@ static uint32_t calm = LINGER_SWEEPS;
  */
 static uint32_t sweep_or_doze(void)
 {
+    const uint32_t rest_ms = pace_left_ms();
+    if (rest_ms)
+        return rest_ms < SWEEP_MS ? rest_ms : SWEEP_MS;
     uint32_t pause_ms = sweep(rules, is_leaving);
     const bool owes = sites_owe() || atomic_load(&asked) || reap_strays() > 0;
     if (owes && (pause_ms == 0 || pause_ms > SWEEP_MS))

@@ -17,11 +17,12 @@ PROGRAMS = BUILD / "tests/bench"
 NUMBERS = (1, 1_000, 10_000, 100_000, 1_000_000)
 SPARE = 500        # descriptors that a program needs for itself
 SOCKETS = 100_000  # what is more is duplicated
-WATCH_S = 5        # for which the watcher's time is taken
+WATCH_S = 20       # for which the watcher's time is taken
 NOTICES = 40
 NOTICE_S = 15      # for all of them, and for the last
 STORM, STORM_MS = 10_000, 1000
 SETTLE_MS = 3000
+PAGE_KIB = 4      # by which memory comes: where the table begins in one is chance
 GRACE_MS = 1
 SAYS = f"""A program that holds so many tracked descriptors, each a connection of its own up to {SOCKETS:,}, and
 copies of those from there on. Memory is what is resident that is no file's, more than in the bare
@@ -192,7 +193,7 @@ def row(number, held, fewer):
     cells = {"memory": Cell(held.anonymous, " KiB"), "of the file": Cell(held.of_shim, " KiB"),
              "watcher's core": Cell(held.share, " %")}
     if fewer:
-        more = held.anonymous - fewer[1].anonymous
+        more = held.anonymous - fewer[1].anonymous - PAGE_KIB
         cells["each"] = Cell(more * 1024 / (number - fewer[0]), " B")
     if None in held.times:
         cells["FIN to report"] = skipped(f"{number:,}: no report within {NOTICE_S} s")
