@@ -323,10 +323,26 @@ void stack_adopt(void)
     }
 }
 
-/* Apart, so that who finds the stack known pays for no more. */
-static __attribute__((noinline)) site_t unwound(const struct caller *caller, uintptr_t end,
-                                                struct replay *replay)
+/*
+ * Where a stack is remembered: in the first of its two places, unless another stack lies there. Two
+ * that meet, and are taken in turn, would have to be unwound each time.
+ */
+static struct replay *place_of(const struct caller *caller, struct replay *first,
+                               struct replay *second)
 {
+    const uintptr_t pc = load_word(&first->pc);
+    const bool same = pc == caller->pc && load_word(&first->sp) == caller->sp;
+    return pc == 0 || same || load(&first->epoch) != load(&epoch) ? first : second;
+}
+
+/* Apart, so that who finds the stack in its first place pays for no more. */
+static __attribute__((noinline)) site_t unwound(const struct caller *caller, uintptr_t end,
+                                                struct replay *first)
+{
+    struct replay *second = replays + ((first - replays) ^ 1);
+    const site_t known = end ? replayed(second, caller, end) : 0;
+    if (known)
+        return known;
     const uint32_t since = atomic_load_explicit(&epoch, memory_order_acquire);
     struct room *room = !end && !has_room(caller->sp) ? NULL : take_room();
     if (!room)
@@ -334,7 +350,7 @@ static __attribute__((noinline)) site_t unwound(const struct caller *caller, uin
     unwind(caller, &room->walk);
     const site_t site = depot_put(room->walk.call, room->walk.count, &room->depot);
     if (site && end && room->walk.by_rules && lies_within(&room->walk, caller->sp, end))
-        remember(replay, caller, &room->walk, since, site);
+        remember(place_of(caller, first, second), caller, &room->walk, since, site);
     give_back(room);
     return site;
 }

@@ -2,13 +2,19 @@
  * Stacks against the truth: what was on them is known to the test, which put it there.
  */
 #define _GNU_SOURCE
+#include <alloca.h>
 #include <criterion/criterion.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <ucontext.h>
@@ -104,6 +110,15 @@ static bool is_in(const struct place *place, const void *function)
     return at > (uintptr_t)function && at - (uintptr_t)function < 256;
 }
 
+/* As hook, from a frame that is so much larger. */
+static APART void further_down(size_t by)
+{
+    volatile char *room = alloca(by);
+    room[0] = 0;
+    seen = hook();
+    __asm__ volatile("" ::: "memory");
+}
+
 static int depth_of(site_t site, const void *function)
 {
     struct place places[DEPOT_FRAMES];
@@ -121,6 +136,32 @@ static void must_be_inner_outer_inner(site_t site)
     cr_expect(is_in(&places[0], (void *)inner));
     cr_expect(is_in(&places[1], (void *)outer));
     cr_expect(is_in(&places[2], (void *)inner));
+}
+
+/* To unwind it has to ask which pages there are; one that is known is compared in place. */
+static void end_when_unwinding(void)
+{
+    struct sock_filter calls[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_vm_readv, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog filter = {sizeof(calls) / sizeof(calls[0]), calls};
+    cr_assert_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    cr_assert_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0), 0);
+}
+
+/* 2,048 bytes apart, they meet in one place of 128 that are taken by sixteens. */
+Test(stack, knows_two_that_meet_and_are_taken_in_turn)
+{
+    enum { APART_BY = 128 * 16 };
+    for (int i = 0; i < 20; i++) {
+        further_down(16 + (size_t)(i % 2) * APART_BY);
+        if (i == 1)
+            end_when_unwinding();
+    }
+    cr_expect_geq(depth_of(seen, further_down), 0);
 }
 
 Test(stack, names_the_callers_from_the_innermost_on)
