@@ -30,8 +30,8 @@ BASE     := -std=gnu11 $(WARNINGS) -MMD -MP -Ishim
 # -z now: its thread must never enter the lazy binder. Unwind tables: a thread that is
 # cancelled in recv unwinds through our hook.
 SHIM_CFLAGS  := -fPIC -fno-plt -fvisibility=hidden -U_FORTIFY_SOURCE -fno-stack-protector \
-	-fasynchronous-unwind-tables $(if $(filter aarch64%,$(shell $(CC) -dumpmachine 2>/dev/null)),-mno-outline-atomics)
-SHIM_LDFLAGS := -shared -nostdlib -Wl,-soname,libclosewait.so -Wl,-z,now -Wl,-z,relro -Wl,-z,noseparate-code \
+	-fasynchronous-unwind-tables -fdata-sections $(if $(filter aarch64%,$(shell $(CC) -dumpmachine 2>/dev/null)),-mno-outline-atomics)
+SHIM_LDFLAGS := -shared -nostdlib -Wl,-soname,libclosewait.so -Wl,-z,now -Wl,-z,relro -Wl,-z,noseparate-code -Wl,--sort-section=alignment \
 	-Wl,-z,noexecstack -Wl,--exclude-libs,ALL -Wl,--as-needed
 # A hook has no frame of its own, so that its quick way costs a few instructions: the caller's frame
 # pointer stays in its register, where gcc can be told so (caller.h).

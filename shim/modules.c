@@ -67,11 +67,17 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *unused)
     return 0;
 }
 
-void modules_init(void)
+void modules_meet(void)
 {
+    if (program[0])
+        return;
     const long len =
         raw4(SYS_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)program, sizeof(program) - 1);
     program[len > 0 ? len : 0] = '\0';
+}
+
+void modules_init(void)
+{
 #ifdef DLFO_STRUCT_HAS_EH_DBASE
     find_object = (int (*)(void *, struct dl_find_object *))real_find("_dl_find_object");
     if (find_object)

@@ -22,6 +22,12 @@ struct module {
 void modules_init(void);
 
 /*
+ * Before a stack is unwound: learns the path of the program, as it is the first time, which is
+ * before it may change its root. Any thread, any signal handler.
+ */
+void modules_meet(void);
+
+/*
  * The .eh_frame_hdr of the module that pc is in. NULL when it has none, and when pc is in no module
  * that we can know of: code made at run time, or, where libc has no _dl_find_object (musl, glibc
  * before 2.35), a library that was loaded after the start. Any thread, any signal handler: no lock,

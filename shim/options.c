@@ -241,9 +241,25 @@ static bool read_pair(struct word pair, struct options *options, struct text *wh
     return false;
 }
 
+/* The paths are 8 KiB, and this is a part of every program's start: their ends will do. */
+static void set_defaults(struct options *options)
+{
+    options->action = ACTION_LOG;
+    options->grace_ms = 0;
+    options->format = FORMAT_TEXT;
+    options->stack = 16;
+    options->last = false;
+    options->reuseaddr = false;
+    options->scan = SCAN_AUTO;
+    options->signal = 0;
+    options->journal = false;
+    options->output[0] = '\0';
+    options->suppress[0] = '\0';
+}
+
 bool options_read(const char *text, struct options *options, char *why, size_t why_size)
 {
-    *options = (struct options){.action = ACTION_LOG, .stack = 16};
+    set_defaults(options);
     const char *at = text ? text : "";
     while (*at) {
         const struct word pair = {at, strcspn(at, ",")};

@@ -51,7 +51,7 @@ static uint32_t remembered_end;
 
 static bool stat_of(int fd, struct statx *stat)
 {
-    return raw5(SYS_statx, fd, (long)"", AT_EMPTY_PATH, STATX_INO, (long)stat) == 0;
+    return raw5(SYS_statx, fd, (long)"", AT_EMPTY_PATH, STATX_INO | STATX_TYPE, (long)stat) == 0;
 }
 
 static bool stderr_is_ours(void)
@@ -66,7 +66,8 @@ void report_init(void)
 {
     raw2(SYS_prctl, PR_GET_NAME, (long)comm);
     /* inetd gives a server its connection as standard error: that is the client's. */
-    if (!stat_of(2, &stderr_at_start) || kernel_is_tcp(2))
+    if (!stat_of(2, &stderr_at_start) ||
+        ((stderr_at_start.stx_mode & S_IFMT) == S_IFSOCK && kernel_is_tcp(2)))
         stderr_at_start = (struct statx){0};
 }
 

@@ -347,6 +347,7 @@ static __attribute__((noinline)) site_t unwound(const struct caller *caller, uin
     struct room *room = !end && !has_room(caller->sp) ? NULL : take_room();
     if (!room)
         return 0;
+    modules_meet();
     unwind(caller, &room->walk);
     const site_t site = depot_put(room->walk.call, room->walk.count, &room->depot);
     if (site && end && room->walk.by_rules && lies_within(&room->walk, caller->sp, end))
