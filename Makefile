@@ -36,7 +36,7 @@ SHIM_LDFLAGS := -shared -nostdlib -Wl,-soname,libclosewait.so -Wl,-z,now -Wl,-z,
 # A hook has no frame of its own, so that its quick way costs a few instructions: the caller's frame
 # pointer stays in its register, where gcc can be told so (caller.h).
 FP           := $(if $(M32),ebp,rbp)
-FIXED_FP     := $(shell $(CC) $(CFLAGS) -ffixed-$(FP) -x c -c -o /dev/null /dev/null 2>/dev/null && \
+FIXED_FP     := $(shell $(CC) $(CFLAGS) -Werror -ffixed-$(FP) -x c -c -o /dev/null /dev/null 2>/dev/null && \
 	echo '-ffixed-$(FP) -fomit-frame-pointer -DFIXED_FP="\"$(FP)\""')
 # <sys/sdt.h> (shim/usdt.h) is for every processor, but Debian keeps it in a folder of one: the
 # compiler for another is shown it, after all others. Without it there are no probes.

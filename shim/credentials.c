@@ -6,26 +6,29 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "raw.h"
-#include "text.h"
 #include "thread.h"
 
 /* Those of i386 without the number have 16 bits. */
 #ifdef SYS_setresuid32
 #define SYS_SETGROUPS SYS_setgroups32
+#define SYS_GETGROUPS SYS_getgroups32
 #define SYS_SETRESGID SYS_setresgid32
 #define SYS_SETRESUID SYS_setresuid32
 #define SYS_GETRESGID SYS_getresgid32
 #define SYS_GETRESUID SYS_getresuid32
 #else
 #define SYS_SETGROUPS SYS_setgroups
+#define SYS_GETGROUPS SYS_getgroups
 #define SYS_SETRESGID SYS_setresgid
 #define SYS_SETRESUID SYS_setresuid
 #define SYS_GETRESGID SYS_getresgid
 #define SYS_GETRESUID SYS_getresuid
 #endif
 
+enum { SUID_DUMP_USER = 1 };   /* linux/sched/coredump.h */
 enum { IDS = 3, GROUPS = 64 }; /* real, effective, saved */
 
 struct credentials {
@@ -73,12 +76,7 @@ static void run_read(void *with)
 {
     struct credentials *credentials = with;
     char status[4096] = "";
-    char name[32];
-    struct text path = text_in(name, sizeof(name));
-    text_add(&path, "/proc/");
-    text_add_uint(&path, (uint64_t)raw0(SYS_getpid));
-    text_add(&path, "/status");
-    const long fd = raw4(SYS_openat, AT_FDCWD, (long)name, O_RDONLY | O_CLOEXEC, 0);
+    const long fd = raw4(SYS_openat, AT_FDCWD, (long)"/proc/self/status", O_RDONLY | O_CLOEXEC, 0);
     if (fd < 0)
         return;
     raw3(SYS_read, fd, (long)status, sizeof(status) - 1);
@@ -88,18 +86,40 @@ static void run_read(void *with)
                          read_line(status, "Gid:", credentials->groups, IDS) == IDS;
 }
 
+static bool has_its_groups(const struct credentials *first)
+{
+    uint32_t others[GROUPS] = {0};
+    const long count = raw2(SYS_GETGROUPS, GROUPS, (long)others);
+    return count == first->other_count &&
+           memcmp(others, first->others, (size_t)count * sizeof(others[0])) == 0;
+}
+
+static bool is_as(const struct credentials *first)
+{
+    uint32_t users[IDS] = {0};
+    uint32_t groups[IDS] = {0};
+    raw3(SYS_GETRESUID, (long)&users[0], (long)&users[1], (long)&users[2]);
+    raw3(SYS_GETRESGID, (long)&groups[0], (long)&groups[1], (long)&groups[2]);
+    return memcmp(users, first->users, sizeof(users)) == 0 &&
+           memcmp(groups, first->groups, sizeof(groups)) == 0 && has_its_groups(first);
+}
+
+/* A thread that changes its effective user takes the flag from the whole process (prctl(2)). */
+static void stay_dumpable(long before)
+{
+    if (before == SUID_DUMP_USER && raw5(SYS_prctl, PR_GET_DUMPABLE, 0, 0, 0, 0) != before)
+        raw5(SYS_prctl, PR_SET_DUMPABLE, before, 0, 0, 0);
+}
+
 void credentials_follow(void)
 {
     struct credentials first = {.known = false};
-    uint32_t users[IDS] = {0};
-    uint32_t groups[IDS] = {0};
     thread_apart(run_read, &first);
-    raw3(SYS_GETRESUID, (long)&users[0], (long)&users[1], (long)&users[2]);
-    raw3(SYS_GETRESGID, (long)&groups[0], (long)&groups[1], (long)&groups[2]);
-    if (!first.known || (memcmp(users, first.users, sizeof(users)) == 0 &&
-                         memcmp(groups, first.groups, sizeof(groups)) == 0))
+    if (!first.known || is_as(&first))
         return;
+    const long dumpable = raw5(SYS_prctl, PR_GET_DUMPABLE, 0, 0, 0, 0);
     raw2(SYS_SETGROUPS, first.other_count, (long)first.others);
     raw3(SYS_SETRESGID, first.groups[0], first.groups[1], first.groups[2]);
     raw3(SYS_SETRESUID, first.users[0], first.users[1], first.users[2]);
+    stay_dumpable(dumpable);
 }

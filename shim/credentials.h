@@ -7,7 +7,7 @@
 
 /*
  * Makes the calling thread what the first thread of the process is: user, group and supplementary
- * groups. By /proc/PID/status, which anybody may read; who owns the folder says nothing once the
+ * groups. By /proc/self/status, which anybody may read; who owns the folder says nothing once the
  * program has changed its user (it is not dumpable then: proc(5)). The watcher's.
  */
 void credentials_follow(void);

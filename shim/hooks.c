@@ -25,6 +25,7 @@
 #include "stack.h"
 #include "tombs.h"
 #include "track.h"
+#include "vdso.h"
 #include "watch.h"
 
 #pragma GCC visibility push(default)
@@ -116,9 +117,12 @@ int socket(int domain, int type, int protocol)
 static __attribute__((noinline)) int reconnect(int fd, const struct sockaddr *addr, socklen_t len,
                                                const struct caller *caller)
 {
+    const int before = errno;
     struct departure left;
     track_leave(fd, &left);
-    const int ret = real.connect(fd, addr, len);
+    int ret = real.connect(fd, addr, len);
+    if (ret != 0 && errno == EADDRNOTAVAIL)
+        ret = rescue_connect(fd, addr, len, before, caller);
     watch_if(track_left(&left, is_dissolved(addr, ret)));
     watch_if(track_connect(fd, addr, ret, caller));
     reuse_connected(fd, left.word);
@@ -649,6 +653,8 @@ int prctl(int option, long a, long b, long c, long d)
 {
     if (option == PR_SET_SECCOMP && (a == SECCOMP_MODE_STRICT || (a == SECCOMP_MODE_FILTER && b)))
         watch_retire(RETIRED_FILTER);
+    if (option == PR_SET_TSC)
+        vdso_forget();
     return real.prctl(option, a, b, c, d);
 }
 

@@ -18,6 +18,7 @@
 #include "reuse.h"
 #include "shortage.h"
 #include "track.h"
+#include "vdso.h"
 #include "watch.h"
 
 /* Forbids itself system calls, ours among them. Without a filter it only asks whether it could. */
@@ -141,6 +142,8 @@ struct number number_before(long nr, const long *args)
     unsigned long flags = 0;
     if (filters(nr, args))
         watch_retire(RETIRED_FILTER);
+    if (nr == SYS_prctl && args[0] == PR_SET_TSC)
+        vdso_forget();
     if (nr == SYS_exit_group)
         watch_finish();
     if (nr == SYS_exit) /* of one thread; were it the last but ours, the process would not end */

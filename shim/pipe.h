@@ -21,11 +21,6 @@
 void pipe_start(bool reaps);
 extern HIDDEN _Atomic bool pipe_watched;
 
-/*
- * Around a write to fd: blocks SIGPIPE where the peer of fd is gone or a tombstone lies there, and
- * unblocks it after; the first EPIPE of a tombstone takes its signal with it. Who writes is no
- * leak: a probe ends. Both keep errno. Any thread, any signal handler.
- */
 static inline bool pipe_is_fresh_tombstone(uint32_t word)
 {
     return slot_state(word) == SLOT_BURIED && !(word & SLOT_WRITTEN);
@@ -41,6 +36,11 @@ static inline bool pipe_is_clear(int fd)
     return !gone && !pipe_is_fresh_tombstone(word);
 }
 
+/*
+ * Around a write to fd: blocks SIGPIPE where the peer of fd is gone or a tombstone lies there, and
+ * unblocks it after; the first EPIPE of a tombstone takes its signal with it. Who writes is no
+ * leak: a probe ends. Both keep errno. Any thread, any signal handler.
+ */
 struct hush {
     int fd;
     bool on;

@@ -15,11 +15,6 @@ static struct keepalive kept[KEPT + 1]; /* by index, from 1 on */
 static _Atomic uint32_t kept_count;
 static struct keepalive ours;
 
-bool probe_changes(int level, int name)
-{
-    return keepalive_has(level, name);
-}
-
 /* 0 when there is no room. */
 static uint32_t index_of(const struct keepalive *keepalive)
 {
@@ -58,15 +53,20 @@ void probe_begin(int fd, struct slot *slot)
     keepalive_set(fd, ours);
 }
 
+void probe_put_back(int fd, uint32_t word)
+{
+    const uint32_t index = (word & SLOT_KEPT) >> SLOT_KEPT_SHIFT;
+    struct keepalive now;
+    if (index && keepalive_get(fd, &now) && is_ours(&now))
+        keepalive_set(fd, kept[index]);
+}
+
 void probe_end(int fd, struct slot *slot)
 {
-    const uint32_t index = (slot_word(slot) & SLOT_KEPT) >> SLOT_KEPT_SHIFT;
-    struct keepalive now;
-    if (index == 0)
-        return;
-    if (keepalive_get(fd, &now) && is_ours(&now))
-        keepalive_set(fd, kept[index]);
-    atomic_fetch_and(&slot->word, ~(uint32_t)SLOT_KEPT);
+    const uint32_t word = slot_word(slot);
+    probe_put_back(fd, word);
+    if (word & SLOT_KEPT)
+        atomic_fetch_and(&slot->word, ~(uint32_t)SLOT_KEPT);
 }
 
 static void end_here(int fd, struct slot *slot)

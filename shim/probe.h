@@ -13,7 +13,6 @@
 #ifndef CLOSEWAIT_PROBE_H
 #define CLOSEWAIT_PROBE_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "slots.h"
@@ -29,22 +28,23 @@ void probe_init(uint32_t grace_ms);
 void probe_begin(int fd, struct slot *slot);
 
 /*
- * Puts the program's settings back, if fd is probed and nobody has changed ours. For who holds the
- * claim of its slot; any thread, any signal handler.
+ * Puts the program's settings back, if the word of its slot says that fd is probed, and nobody has
+ * changed ours: for whoever has just vacated it, and has yet to close it. Another process may go on
+ * with the socket. Any thread, any signal handler.
  */
+void probe_put_back(int fd, uint32_t word);
+
+/* The same for who holds the claim of its slot, which forgets them. As probe_put_back. */
 void probe_end(int fd, struct slot *slot);
 
 /*
- * The same for every descriptor that the socket of fd has here: before the program closes it, or
- * asks for or sets an option that a probe changes. Waits while a slot is claimed. Any thread, any
+ * The same for every descriptor that the socket of fd has here: before the program asks for or sets
+ * an option that a probe changes. Waits while a slot is claimed. Any thread, any
  * signal handler.
  */
 void probe_yield(int fd);
 
 /* The same for all sockets: the process ends, or is watched no more. The watcher's. */
 void probe_end_all(void);
-
-/* Whether this option is one that a probe changes. Pure. */
-bool probe_changes(int level, int name);
 
 #endif

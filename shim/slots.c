@@ -159,6 +159,15 @@ struct slot *slot_publish(int fd, enum slot_state state, enum how how, site_t op
                : publish_patiently(fd, next, opened_at);
 }
 
+/* Of a slot that is MADE, of which nothing is known but where it listened. */
+static inline void open_at(struct slot *slot, uint32_t word, site_t opened_at)
+{
+    if (word & SLOT_LISTENS)
+        forget(slot, opened_at);
+    else
+        atomic_store_explicit(&slot->opened_at, opened_at, memory_order_relaxed);
+}
+
 static __attribute__((noinline)) bool connect_patiently(struct slot *slot, uint32_t word,
                                                         site_t opened_at)
 {
@@ -169,7 +178,7 @@ static __attribute__((noinline)) bool connect_patiently(struct slot *slot, uint3
         }
         if (slot_state(word) != SLOT_MADE)
             return false;
-        atomic_store_explicit(&slot->opened_at, opened_at, memory_order_relaxed);
+        open_at(slot, word, opened_at);
         const uint32_t keep = word & (SLOT_BOUND | SLOT_LENT);
         if (swap(slot, &word, SLOT_LIVE | (uint32_t)HOW_CONNECT << SLOT_HOW_SHIFT | keep))
             return true;
@@ -181,7 +190,7 @@ bool slot_connect(struct slot *slot, site_t opened_at)
     uint32_t word = slot_word(slot);
     if (slot_state(word) != SLOT_MADE)
         return connect_patiently(slot, word, opened_at);
-    atomic_store_explicit(&slot->opened_at, opened_at, memory_order_relaxed);
+    open_at(slot, word, opened_at);
     const uint32_t next =
         SLOT_LIVE | (uint32_t)HOW_CONNECT << SLOT_HOW_SHIFT | (word & (SLOT_BOUND | SLOT_LENT));
     return atomic_compare_exchange_strong(&slot->word, &word, next) ||
@@ -219,10 +228,11 @@ void slot_unflag(struct slot *slot, uint32_t flags)
     }
 }
 
-static bool claim(struct slot *slot, enum slot_state from)
+/* From a state, with these flags. */
+static bool claim(struct slot *slot, enum slot_state from, uint32_t with)
 {
     uint32_t word = slot_word(slot);
-    while (slot_state(word) == from)
+    while (slot_state(word) == from && (word & with) == with)
         if (swap(slot, &word, (word & ~(uint32_t)SLOT_STATE) | SLOT_CLAIMED))
             return true;
     return false;
@@ -230,17 +240,17 @@ static bool claim(struct slot *slot, enum slot_state from)
 
 bool slot_claim(struct slot *slot)
 {
-    return claim(slot, SLOT_LIVE);
+    return claim(slot, SLOT_LIVE, 0);
 }
 
 bool slot_claim_made(struct slot *slot)
 {
-    return claim(slot, SLOT_MADE);
+    return claim(slot, SLOT_MADE, 0);
 }
 
 bool slot_claim_buried(struct slot *slot)
 {
-    return claim(slot, SLOT_BURIED);
+    return claim(slot, SLOT_BURIED, 0);
 }
 
 bool slot_claim_patiently(struct slot *slot)
@@ -256,11 +266,7 @@ bool slot_claim_patiently(struct slot *slot)
 
 bool slot_claim_listener(struct slot *slot)
 {
-    uint32_t word = slot_word(slot);
-    while (slot_state(word) == SLOT_MADE && (word & SLOT_LISTENS))
-        if (swap(slot, &word, (word & ~(uint32_t)SLOT_STATE) | SLOT_CLAIMED))
-            return true;
-    return false;
+    return claim(slot, SLOT_MADE, SLOT_LISTENS);
 }
 
 struct slot *slot_guard(int fd)

@@ -220,16 +220,16 @@ static inline void class_departed(struct class *class)
     }
 }
 
-/*
- * Around the real call of a hook after which fd, or any number, may mean something else. depart
- * counts the call as under way and vacates the slot, which is that of fd; of ranges the caller
- * vacates each. Returns the word that the slot had.
- */
 static inline void class_depart(struct class *class)
 {
     atomic_fetch_add(&class->departing, 1);
 }
 
+/*
+ * Around the real call of a hook after which fd, or any number, may mean something else. depart
+ * counts the call as under way and vacates the slot, which is that of fd; of ranges the caller
+ * vacates each. Returns the word that the slot had.
+ */
 static inline uint32_t slot_depart(int fd, struct slot *slot)
 {
     class_depart(slots_class(fd));
@@ -271,7 +271,8 @@ void slot_unflag(struct slot *slot, uint32_t flags);
 
 /*
  * LIVE to CLAIMED; false when it was not LIVE. The caller has all signals blocked. Release with
- * the state that follows (LIVE, MADE, FREE, BURIED) and flags to set.
+ * the state that follows (LIVE, MADE, FREE, BURIED) and flags to set. With MADE what is known of it
+ * is forgotten, but of a listener; its flags stay.
  */
 bool slot_claim(struct slot *slot);
 bool slot_claim_patiently(struct slot *slot); /* waits while another has it */

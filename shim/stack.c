@@ -12,7 +12,7 @@
 #include "raw.h"
 #include "sigframe.h"
 
-enum { PAGE = 4096, WORD = sizeof(uintptr_t), REPLAYS = 128, STRIDE = 5 };
+enum { PAGE = 4096, WORD = sizeof(uintptr_t), REPLAYS = 1024, STRIDE = 5 };
 
 static int frames_wanted;
 
@@ -210,53 +210,74 @@ static uintptr_t load_word(const _Atomic uintptr_t *word)
     return atomic_load_explicit(word, memory_order_relaxed);
 }
 
+/* Stacks of threads lie whole pages apart: no few bits of sp tell them from each other. */
 static struct replay *replay_of(const struct caller *caller)
 {
-    return &replays[(caller->pc ^ caller->sp >> 4) % REPLAYS];
+    const uintptr_t hash = (caller->pc ^ (caller->sp >> 4) * 31) * (uintptr_t)0x9e3779b97f4a7c15ULL;
+    return &replays[(hash >> (8 * WORD - 16)) % REPLAYS];
 }
 
-/* Whether the word is there; nothing above last is read. */
-static inline __attribute__((no_sanitize("address", "thread"))) bool
-lies_there(const struct relic *relic, uintptr_t sp, uintptr_t last)
+/* Nobody has written since turn was read. */
+static inline bool is_unwritten(const struct replay *replay, uint32_t turn)
 {
-    const uintptr_t offset = load_word(&relic->offset);
-    return offset <= last && *(const uintptr_t *)(sp + offset) == load_word(&relic->word);
+    atomic_thread_fence(memory_order_acquire);
+    return load(&replay->turn) == turn;
+}
+
+/*
+ * Whether the words of a stride are there. What is to be read, and where, is taken out first, and
+ * is what was written at one time: another thread may write a stack of its own here meanwhile, and
+ * at its offsets there may be no memory above us.
+ */
+static inline __attribute__((always_inline, no_sanitize("address", "thread"))) bool
+lie_there(const struct replay *replay, const struct relic *relics, uintptr_t sp, uint32_t turn)
+{
+    uintptr_t at[STRIDE];
+    uintptr_t word[STRIDE];
+#pragma GCC unroll 5
+    for (int i = 0; i < STRIDE; i++) {
+        at[i] = sp + load_word(&relics[i].offset);
+        word[i] = load_word(&relics[i].word);
+    }
+    if (!is_unwritten(replay, turn))
+        return false;
+#pragma GCC unroll 5
+    for (int i = 0; i < STRIDE; i++)
+        if (*(const uintptr_t *)at[i] != word[i])
+            return false;
+    return true;
 }
 
 /*
  * The words are read from the innermost on, and each only when all before it are the same. A frame
  * with the same pc and sp, and the same fp where the rules go by it, has its caller's words at the
- * same places: so what is read is what the walk would read. While we read, another thread may write
- * a stack of its own here, and end: nothing is read that is not above us on our own stack.
+ * same places: so what is read is what the walk would read, on whatever stack this is.
  */
-static __attribute__((no_sanitize("address", "thread"))) bool
-is_same(struct replay *replay, const struct caller *caller, uintptr_t end)
+static inline __attribute__((always_inline, no_sanitize("address", "thread"))) bool
+is_same(const struct replay *replay, const struct caller *caller, uint32_t turn)
 {
     if (load_word(&replay->pc) != caller->pc || load_word(&replay->sp) != caller->sp ||
         (atomic_load_explicit(&replay->by_fp, memory_order_relaxed) &&
          load_word(&replay->fp) != caller->fp) ||
         load(&replay->epoch) != load(&epoch))
         return false;
-    const uintptr_t last = end - WORD - caller->sp;
     const struct relic *relic = replay->relics;
     const struct relic *const none = relic + (size_t)STRIDE * load(&replay->strides);
     for (; relic < none; relic += STRIDE)
-        if (!lies_there(&relic[0], caller->sp, last) || !lies_there(&relic[1], caller->sp, last) ||
-            !lies_there(&relic[2], caller->sp, last) || !lies_there(&relic[3], caller->sp, last) ||
-            !lies_there(&relic[4], caller->sp, last))
+        if (!lie_there(replay, relic, caller->sp, turn))
             return false;
     return true;
 }
 
-/* 0 when it is not there. turn is read first and last: in between nobody wrote. */
-static site_t replayed(struct replay *replay, const struct caller *caller, uintptr_t end)
+/* 0 when it is not there. */
+static inline __attribute__((always_inline)) site_t replayed(const struct replay *replay,
+                                                             const struct caller *caller)
 {
     const uint32_t turn = atomic_load_explicit(&replay->turn, memory_order_acquire);
-    if ((turn & 1) || !is_same(replay, caller, end))
+    if ((turn & 1) || !is_same(replay, caller, turn))
         return 0;
     const site_t site = atomic_load_explicit(&replay->site, memory_order_relaxed);
-    atomic_thread_fence(memory_order_acquire);
-    return load(&replay->turn) == turn ? site : 0;
+    return is_unwritten(replay, turn) ? site : 0;
 }
 
 static void put(struct relic *relic, uintptr_t offset, uintptr_t word)
@@ -323,27 +344,39 @@ void stack_adopt(void)
     }
 }
 
+static bool is_free_for(const struct caller *caller, const struct replay *replay)
+{
+    const uintptr_t pc = load_word(&replay->pc);
+    return pc == 0 || (pc == caller->pc && load_word(&replay->sp) == caller->sp) ||
+           load(&replay->epoch) != load(&epoch);
+}
+
 /*
- * Where a stack is remembered: in the first of its two places, unless another stack lies there. Two
- * that meet, and are taken in turn, would have to be unwound each time.
+ * Where a stack is remembered: there are two places for it, or two stacks that meet and are taken
+ * in turn would be unwound each time. Where both are taken the one gives way and then the other, so
+ * that two that are in use end side by side.
  */
 static struct replay *place_of(const struct caller *caller, struct replay *first,
                                struct replay *second)
 {
-    const uintptr_t pc = load_word(&first->pc);
-    const bool same = pc == caller->pc && load_word(&first->sp) == caller->sp;
-    return pc == 0 || same || load(&first->epoch) != load(&epoch) ? first : second;
+    static _Atomic uint32_t taken;
+    if (is_free_for(caller, first))
+        return first;
+    if (is_free_for(caller, second))
+        return second;
+    struct replay *const lower = first < second ? first : second;
+    return lower + (atomic_fetch_add_explicit(&taken, 1, memory_order_relaxed) & 1);
 }
 
 /* Apart, so that who finds the stack in its first place pays for no more. */
-static __attribute__((noinline)) site_t unwound(const struct caller *caller, uintptr_t end,
-                                                struct replay *first)
+static __attribute__((noinline)) site_t unwound(const struct caller *caller, struct replay *first)
 {
     struct replay *second = replays + ((first - replays) ^ 1);
-    const site_t known = end ? replayed(second, caller, end) : 0;
+    const site_t known = replayed(second, caller);
     if (known)
         return known;
     const uint32_t since = atomic_load_explicit(&epoch, memory_order_acquire);
+    const uintptr_t end = own_end(caller->sp);
     struct room *room = !end && !has_room(caller->sp) ? NULL : take_room();
     if (!room)
         return 0;
@@ -360,9 +393,8 @@ site_t stack_site(const struct caller *caller)
 {
     if (frames_wanted == 0)
         return 0;
-    const uintptr_t end = own_end(caller->sp);
     struct replay *replay = replay_of(caller);
     __asm__("" : "+r"(replay)); /* or gcc adds up the address anew for each field */
-    const site_t site = end ? replayed(replay, caller, end) : 0;
-    return site ? site : unwound(caller, end, replay);
+    const site_t site = replayed(replay, caller);
+    return site ? site : unwound(caller, replay);
 }

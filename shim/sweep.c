@@ -173,6 +173,8 @@ static void poll_now(struct batch *batch)
 /* Polls the claimed batch, releases all of it, and looks closer at those that have news. */
 static void poll_batch(struct batch *batch)
 {
+    if (standstill_is_over())
+        standstill_end();
     if (batch->count == 0)
         return;
     poll_now(batch);

@@ -16,8 +16,7 @@
 /*
  * Looks at every tracked socket once. Returns how long to sleep, 0 when there is none: those
  * whose peer is there are polled each SWEEP_MS, those whose peer is gone, and listeners, are looked
- * at when due.
- * Stops when leaving says so.
+ * at when due. There is to be no other before pace_left_ms() is 0. Stops when leaving says so.
  */
 uint32_t sweep(const struct options *options, bool (*leaving)(void));
 

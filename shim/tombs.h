@@ -41,7 +41,7 @@ struct census tombs_count(void);
 extern HIDDEN _Atomic uint32_t tombs_noted;
 extern HIDDEN _Atomic uint32_t tombs_noted_at_none;
 
-/* False when there is no tombstone for certain: what the watcher asks before it counts. */
+/* False when there is no tombstone for certain: what is asked before anything is paid for them. */
 static inline bool tombs_may_be(void)
 {
     return atomic_load(&tombs_noted) != atomic_load(&tombs_noted_at_none);

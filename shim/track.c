@@ -12,6 +12,7 @@
 #include <sys/uio.h>
 
 #include "clock.h"
+#include "keepalive.h"
 #include "kernel.h"
 #include "owner.h"
 #include "probe.h"
@@ -70,7 +71,7 @@ static void note_departure(struct departure *left, struct slot *slot)
 void track_option(int fd, int level, int name)
 {
     const enum slot_state state = state_of(fd);
-    if ((state == SLOT_LIVE || state == SLOT_CLAIMED) && probe_changes(level, name) && on())
+    if ((state == SLOT_LIVE || state == SLOT_CLAIMED) && keepalive_has(level, name) && on())
         probe_yield(fd);
     reuse_yield(fd, level, name);
 }
@@ -81,23 +82,28 @@ __attribute__((noinline)) void track_leave(int fd, struct departure *left)
     if (!left->counted)
         return;
     struct slot *slot = slot_of(fd);
-    /* Another process may go on with the socket: its settings are to be the program's. */
-    if (slot_word(slot) & SLOT_KEPT)
-        probe_yield(fd);
     left->word = slot_depart(fd, slot);
+    probe_put_back(fd, left->word);
     if (slot)
         note_departure(left, slot);
 }
 
-/* Between two looks it was claimed, or told. */
-static __attribute__((noinline)) bool leave_late(int fd, struct slot *slot, uint32_t word,
-                                                 struct departure *left)
+/* It was told, or is probed. */
+static __attribute__((noinline)) bool leave_with_more(int fd, struct slot *slot, uint32_t word,
+                                                      struct departure *left)
 {
-    const uint32_t now = slot_vacate(slot);
-    *left = (struct departure){
-        .fd = fd, .word = slot_state(now) == SLOT_FREE ? word : now, .counted = true};
+    probe_put_back(fd, word);
+    if (!slot_is_late(word))
+        return true;
+    *left = (struct departure){.fd = fd, .word = word, .counted = true};
     note_departure(left, slot);
     return false;
+}
+
+static __attribute__((noinline)) bool leave_claimed(int fd, struct slot *slot,
+                                                    struct departure *left)
+{
+    return leave_with_more(fd, slot, slot_vacate(slot), left);
 }
 
 static __attribute__((noinline)) bool leave(int fd, struct departure *left)
@@ -109,13 +115,13 @@ static __attribute__((noinline)) bool leave(int fd, struct departure *left)
 bool track_close(int fd, struct departure *left)
 {
     struct slot *slot = slot_of(fd);
-    uint32_t word = slot_word(slot);
-    if (!slot || (word & SLOT_KEPT) || !owner_is_quick())
+    uint32_t word = SLOT_FREE;
+    if (!slot || !owner_is_quick())
         return leave(fd, left);
     class_depart(slots_class(fd));
-    if (slot_vacate_at_once(slot, &word) && !slot_is_late(word))
-        return true;
-    return leave_late(fd, slot, word, left);
+    if (!slot_vacate_at_once(slot, &word))
+        return leave_claimed(fd, slot, left);
+    return !(word & (SLOT_BURIED | SLOT_TOLD | SLOT_KEPT)) || leave_with_more(fd, slot, word, left);
 }
 
 bool is_dissolved(const struct sockaddr *addr, int ret)
@@ -207,9 +213,8 @@ bool track_leave_range(unsigned int first, unsigned int last, unsigned int flags
          fd = slots_next(fd + 1)) {
         struct departure left = {.fd = fd};
         struct slot *slot = slot_of(fd);
-        if (slot_word(slot) & SLOT_KEPT)
-            probe_yield(fd);
         left.word = slot_vacate(slot);
+        probe_put_back(fd, left.word);
         note_departure(&left, slot);
         if (slot_is_late(left.word))
             post_late_close(&left);

@@ -68,16 +68,16 @@ void track_option(int fd, int level, int name);
  */
 struct departure {
     int fd;
-    uint32_t word; /* what the slot said */
-    uint32_t
-        cookie; /* and which socket it was, 0 when that was not known; of track_close this and */
-    uint32_t gone_cs; /* what follows it say nothing but where a report is closed */
-    uint16_t opened_at;
-    bool counted; /* the call counts as under way; but for word, the rest says nothing if not */
+    bool counted;    /* the call counts as under way; nothing else is said if not */
+    uint32_t word;   /* what the slot said */
+    uint32_t cookie; /* which socket it was; 0: that was not known */
+    uint32_t gone_cs;
+    site_t opened_at;
 };
 
 void track_leave(int fd, struct departure *left);
 void track_leave_stream(FILE *stream, struct departure *left);
+
 /*
  * For close, after which it is gone: true when there is nothing to tell, and left is not written:
  * then slot_departed is to follow. False: track_left.

@@ -21,7 +21,7 @@ static long by_system_call(clockid_t clock, struct timespec *now)
     return raw2(SYS_clock_gettime, clock, (long)now);
 }
 
-long (*vdso_clock_gettime)(clockid_t clock, struct timespec *now) = by_system_call;
+vdso_gettime *_Atomic vdso_found = by_system_call;
 
 /* Its dynamic section says where each is, as an address that the linker meant. */
 struct image {
@@ -94,5 +94,10 @@ void vdso_init(void)
     struct image image = {0};
     void *found = header && read_image(header, &image) ? find_symbol(&image) : NULL;
     if (found)
-        vdso_clock_gettime = (long (*)(clockid_t, struct timespec *))found;
+        atomic_store_explicit(&vdso_found, (vdso_gettime *)found, memory_order_relaxed);
+}
+
+void vdso_forget(void)
+{
+    atomic_store_explicit(&vdso_found, by_system_call, memory_order_relaxed);
 }

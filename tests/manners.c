@@ -18,6 +18,7 @@ static const struct {
     {"closed-stderr", "action=close,grace=20ms,output=/dev/null", -1},
     {"seccomp", "grace=100ms", 1},
     {"sandbox", "action=close,grace=100ms", 1},
+    {"tsc", "grace=100ms", 1},
     {"thread-exit", "grace=100ms", 1},
     {"newpid", "grace=100ms,format=json", 2},
     {"bind", "action=close,grace=100ms,output=/dev/null", -1},

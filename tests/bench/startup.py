@@ -29,7 +29,7 @@ def timed(bench, peers, command, runs):
 
 def measure(bench):
     runs = max(RUNS * bench.rounds // 10, 2)
-    tool_runs = max(runs // 20, 2)
+    tool_runs = max(runs // 100, 2)
     here = [tool for tool in TOOLS if tool.before and not tool.lacks()]
     cells, against_empty = {}, {}
     for name, command in STARTS.items():

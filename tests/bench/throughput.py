@@ -136,6 +136,8 @@ def churn(what, threads):
     def measure(peer, work):
         out = said(peer.argv([CHURN, what, threads, int(RUN_S * 1000)]), cwd=work,
                    env=peer.environment())
+        if len(out.split()) != 2:
+            raise Failed(f"churn said {out!r}")
         return tuple(map(float, out.split()))
     return measure
 

@@ -4,10 +4,11 @@
  *     inline PORT [COUNT [ID]]
  *
  * connects to that port of the loopback address, once or so often, becomes the user and group of
- * that number, and ends with standard input.
+ * that number, and dumpable again, and ends with standard input: with 1 if it is not dumpable then.
  */
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include "raw.h"
@@ -26,10 +27,11 @@ int main(int argc, char **argv)
     if (argc > 3) {
         const long id = strtol(argv[3], NULL, 10);
         if (raw2(SYS_setgroups, 1, (long)&(gid_t){(gid_t)id}) != 0 ||
-            raw3(SYS_setresgid, id, id, id) != 0 || raw3(SYS_setresuid, id, id, id) != 0)
+            raw3(SYS_setresgid, id, id, id) != 0 || raw3(SYS_setresuid, id, id, id) != 0 ||
+            raw2(SYS_prctl, PR_SET_DUMPABLE, 1) != 0)
             return 1;
     }
     while (raw3(SYS_read, 0, (long)&c, 1) == 1) {
     }
-    return 0;
+    return argc > 3 && raw1(SYS_prctl, PR_GET_DUMPABLE) != 1;
 }

@@ -230,6 +230,16 @@ static void be_a_sandbox(void)
     printf("%d\n", poll(&(struct pollfd){.fd = ends[0], .events = POLLIN}, 1, 1));
 }
 
+/* The kernel's clock reads the counter: an end of stream was the end of it. */
+static void forbid_itself_the_time_stamp_counter(void)
+{
+    char c;
+    prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0);
+    const int fd = leak();
+    printf("%zd\n", read(fd, &c, 1));
+    await_the_end_of_input();
+}
+
 static const struct {
     const char *name;
     void (*go)(void);
@@ -237,6 +247,7 @@ static const struct {
     {"closed-stderr", write_to_a_closed_standard_error},
     {"seccomp", ask_for_seccomp},
     {"sandbox", be_a_sandbox},
+    {"tsc", forbid_itself_the_time_stamp_counter},
     {"thread-exit", end_one_thread_by_number},
     {"newpid", unshare_the_pids_of_children},
     {"bind", bind_where_a_leak_is},
