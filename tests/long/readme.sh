@@ -58,6 +58,13 @@ let_go() {
     wait "$held" 2>/dev/null
 }
 
+# Of one client, not of three leaks.
+log_a_leak() {
+    rm -f leaks.jsonl
+    LD_PRELOAD=libclosewait.so CLOSEWAIT_OPTIONS=format=json,grace=200ms,output=leaks.jsonl \
+        client 7070 10005 1 >client.out 2>&1
+}
+
 run_example() { # EXAMPLE: without the build tree's folders, and this moment's process and port
     local command=${1//build\/demo\//}
     command=${command//build\//}
@@ -70,7 +77,7 @@ run_example() { # EXAMPLE: without the build tree's folders, and this moment's p
         bash -c "$command" >out 2>&1
         says_that "$1"
         ;;
-    'closewait ps')
+    'closewait ps' | 'closewait ps --format=openmetrics | '*)
         hold 10003
         sleep 1.2
         bash -c "$command" >out 2>&1
@@ -94,9 +101,13 @@ run_example() { # EXAMPLE: without the build tree's folders, and this moment's p
         [ $status -eq 0 ] && grep -q ': leak: fd 3 .*CLOSE_WAIT: the peer closed' out &&
             grep -q '#[0-9]* main\.*  *client.c:' out
         ;;
-    'closewait report '*) # of the log of one client, not of three leaks
-        LD_PRELOAD=libclosewait.so CLOSEWAIT_OPTIONS=format=json,grace=200ms,output=leaks.jsonl \
-            client 7070 10005 1 >out 2>&1
+    'closewait report --format=html '*)
+        log_a_leak
+        bash -c "$command" >out 2>&1 && ! [ -s out ] && head -n 1 report.html | grep -q '^<!DOCTYPE html>' &&
+            grep -q '<li>dial  client.c:' report.html && tail -n 1 report.html | grep -q '</html>$'
+        ;;
+    'closewait report '*)
+        log_a_leak
         bash -c "$command" >out 2>&1
         grep -q '#0 dial  client.c:' out &&
             grep -q '^total: 1 call site in 1 process: 1 leaked' out
