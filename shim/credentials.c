@@ -119,7 +119,7 @@ void credentials_follow(void)
         return;
     const long dumpable = raw5(SYS_prctl, PR_GET_DUMPABLE, 0, 0, 0, 0);
     raw2(SYS_SETGROUPS, first.other_count, (long)first.others);
-    raw3(SYS_SETRESGID, first.groups[0], first.groups[1], first.groups[2]);
-    raw3(SYS_SETRESUID, first.users[0], first.users[1], first.users[2]);
+    raw3(SYS_SETRESGID, (long)first.groups[0], (long)first.groups[1], (long)first.groups[2]);
+    raw3(SYS_SETRESUID, (long)first.users[0], (long)first.users[1], (long)first.users[2]);
     stay_dumpable(dumpable);
 }

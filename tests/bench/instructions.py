@@ -66,7 +66,7 @@ def measure(bench):
             figure = figures[peer.name][kind]
             cells[peer.name] = Cell(figure, ratio=figure / bare, more=figure - floor)
         rows.append((name, cells))
-        bench.exact(f"instructions: {name}", [cells[peer.name].more for peer in OURS])
+        bench.exact("instructions", name, [cells[peer.name].more for peer in OURS])
     bench.tell(Table("Instructions", SAYS, [peer.name for peer in PRELOADS], rows))
     found = {kind: figures[LOG.name][kind] - figures[FORWARD.name][kind] for kind in ROWS}
     bench.judge(at_most("instructions added to a read or recv that returns data",

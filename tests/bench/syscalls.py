@@ -141,7 +141,7 @@ def judge(bench, found, names):
             for key, figures in found.items()}
     for key, name in names.items():
         if key not in DEPENDS_ON_TIME:
-            bench.exact(f"system calls: {name}", [more[key][peer.name] for peer in OURS])
+            bench.exact("syscalls", name, [more[key][peer.name] for peer in OURS])
     bench.judge(at_most("system calls added to a connection's life",
                         max(round(more["life", way][LOG.name]) for way in ("dialed", "accepted")),
                         0))

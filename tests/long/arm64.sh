@@ -8,32 +8,7 @@ set -u
 here=$(dirname "$(realpath "$0")")
 # shellcheck source=tests/long/root.sh
 source "$here/root.sh"
-why=$(root_refusal)
-if [ -n "$why" ]; then
-    echo "skipped: it takes a Debian of its own, and $why"
-    exit
-fi
-work=$(mktemp -d /var/tmp/closewait-arm64-XXXXXX)
-chmod 755 "$work"
-trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
-root=$work/root
-log=$work/log
-passed=0
-failed=0
-
-check() { # WHAT COMMAND...
-    local what=$1
-    shift
-    if "$@" >"$log" 2>&1; then
-        passed=$((passed + 1))
-        echo "ok $what"
-    else
-        failed=$((failed + 1))
-        echo "not ok $what"
-        tail -n 60 "$log" | sed 's/^/    /'
-    fi
-}
+root_begin arm64
 
 libraries=(libc6 libbsd libelf libmnl libsmartcols libdw libiberty libjansson libcriterion musl)
 cross=(CC=aarch64-linux-gnu-gcc CXX=aarch64-linux-gnu-g++)
@@ -116,5 +91,4 @@ check "the shim needs nothing that musl lacks" needs_nothing_of_glibc
 check "the unit tests pass in qemu-user" run_suites
 check "the shim loads into a program of glibc's" loads leaker
 check "the shim loads into a program of musl's" loads leaker-musl
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+sum_up

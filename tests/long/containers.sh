@@ -5,7 +5,10 @@
 # in BUILD. Ends with "N passed, N failed".
 set -u
 build=$(realpath "${BUILD:-build}")
-deploy=$(realpath "$(dirname "$0")/../../docs/deploy")
+here=$(realpath "$(dirname "$0")")
+deploy=$here/../../docs/deploy
+# shellcheck source=tests/long/checks.sh
+source "$here/checks.sh"
 PATH=$PATH:/usr/sbin:/sbin
 for tool in debootstrap podman catatonit; do
     if [ "$(id -u)" -ne 0 ] || ! command -v $tool >/dev/null; then
@@ -25,8 +28,6 @@ if [ -z "${APART:-}" ]; then
 fi
 
 work=$(mktemp -d)
-passed=0
-failed=0
 # Images and containers of its own, apart from whatever is on this machine.
 pod=(podman --root "$work/storage" --runroot "$work/run" --cgroup-manager=cgroupfs)
 finish() {
@@ -44,24 +45,9 @@ events_logger = "file"
 CONF
 export CONTAINERS_CONF=$work/containers.conf
 
-verdict() { # STATUS WHAT FILE
-    if [ "$1" -eq 0 ]; then
-        passed=$((passed + 1))
-        echo "ok $2"
-    else
-        failed=$((failed + 1))
-        echo "not ok $2"
-        tail -n 20 "$3" | cut -c 1-300 | sed 's/^/    /'
-    fi
-}
-
-await() { # TEXT COMMAND...: whose output is in $work/said; at most 30 s
-    for _ in $(seq 60); do
-        "${@:2}" >"$work/said" 2>&1
-        grep -qE -- "$1" "$work/said" && return
-        sleep 0.5
-    done
-    return 1
+says() { # TEXT COMMAND...: whose output is in $work/said
+    "${@:2}" >"$work/said" 2>&1
+    grep -qE -- "$1" "$work/said"
 }
 
 # What every image comes from, with what the packages need.
@@ -92,7 +78,7 @@ for _ in 1 2 3; do
         >"$work/said" 2>&1 && break
 done
 verdict $? 'kubernetes-shim.yaml: the pod starts' "$work/said"
-await '"type":"leak".*"comm":"legacy".*"open_stack"' "${pod[@]}" logs legacy-pod-0-legacy
+await 30 says '"type":"leak".*"comm":"legacy".*"open_stack"' "${pod[@]}" logs legacy-pod-0-legacy
 verdict $? 'and what the program leaks is told, with a stack' "$work/said"
 
 # As in the files: no rights but these, nothing to write on, no network; hostPID.
@@ -114,7 +100,7 @@ stop() { # NAME
 }
 must_say() { # WHAT TEXT RIGHTS ARGUMENT...
     local name=watch-$((passed + failed))
-    watch "$name" "${@:3}" && await "$2" "${pod[@]}" logs "$name"
+    watch "$name" "${@:3}" && await 30 says "$2" "${pod[@]}" logs "$name"
     verdict $? "$1: $3" "$work/said"
     last=$name
 }
@@ -122,7 +108,7 @@ must_say() { # WHAT TEXT RIGHTS ARGUMENT...
 in_pod='legacy\[[0-9]+\] in podman:[0-9a-f]+: leak: '
 looks='SYS_PTRACE DAC_READ_SEARCH'
 must_say 'reports' "$in_pod" "$looks"
-await '^closewait_sockets\{.*process="legacy".*\} [1-9]' cat "$work/$last/closewait.prom"
+await 30 says '^closewait_sockets\{.*process="legacy".*\} [1-9]' cat "$work/$last/closewait.prom"
 verdict $? 'and counts' "$work/said"
 "${pod[@]}" exec "$last" closewait ps >"$work/said" 2>&1
 grep -q 'could not be entered' "$work/said"
@@ -150,5 +136,4 @@ for file in compose.yaml kubernetes-watch.yaml kubernetes-shim.yaml; do
         >"$work/said" 2>&1
     verdict $? "$file is YAML" "$work/said"
 done
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+sum_up

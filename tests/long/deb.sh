@@ -7,32 +7,7 @@ build=$(realpath "${BUILD:-build}")
 here=$(dirname "$(realpath "$0")")
 # shellcheck source=tests/long/root.sh
 source "$here/root.sh"
-why=$(root_refusal)
-if [ -n "$why" ]; then
-    echo "skipped: it takes a Debian of its own, and $why"
-    exit
-fi
-work=$(mktemp -d /var/tmp/closewait-deb-XXXXXX)
-chmod 755 "$work"
-trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
-root=$work/root
-log=$work/log
-passed=0
-failed=0
-
-check() { # WHAT COMMAND...
-    local what=$1
-    shift
-    if "$@" >"$log" 2>&1; then
-        passed=$((passed + 1))
-        echo "ok $what"
-    else
-        failed=$((failed + 1))
-        echo "not ok $what"
-        tail -n 40 "$log" | sed 's/^/    /'
-    fi
-}
+root_begin deb
 
 inside() {
     root_run "$root" "$@"
@@ -77,7 +52,7 @@ check "bash completes it" inside bash -c \
 mkdir "$root/root/bin"
 cp "$build/demo/client" "$build/demo/server" "$build/tests/leaker" "$root/root/bin"
 cp "$build/m32/tests/leaker" "$root/root/bin/leaker-32"
-cp "$here/readme.sh" "$here/../../README.md" "$root/root"
+cp "$here/readme.sh" "$here/checks.sh" "$here/../../README.md" "$root/root"
 root_run_alone "$root" bash /root/readme.sh /root/README.md >"$work/readme" 2>&1
 cat "$work/readme"
 passed=$((passed + $(grep -c '^ok ' "$work/readme")))
@@ -86,5 +61,4 @@ check "every example of the README was run" \
     test "$(grep -c '^ *\$ ' "$here/../../README.md")" -eq "$(grep -c 'ok \$ ' "$work/readme")"
 
 check "a purge leaves nothing" purge
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+sum_up

@@ -33,6 +33,7 @@ fi
 # As Debian's installer writes it.
 echo '127.0.0.1 localhost' >"$root/etc/hosts"
 mkdir "$root/trial"
+cp "$top/tests/long/checks.sh" "$root/trial/"
 sed -n 's/^    # //p' "$deploy/README.md" >"$root/trial/commands"
 if ls "$build"/deb/closewait_*.deb >/dev/null 2>&1; then
     cp "$build"/deb/*.deb "$root/trial/"
@@ -46,16 +47,9 @@ else
 fi
 
 cat >"$root/trial/run" <<'RUN'
-passed=0
-failed=0
-verdict() { # STATUS WHAT: what was said is in /trial/said
-    if [ "$1" -eq 0 ]; then
-        passed=$((passed + 1))
-        echo "ok $2"
-    else
-        failed=$((failed + 1))
-        echo "not ok $2"
-    fi
+source /trial/checks.sh
+show() { # STATUS WHAT: what was said is in /trial/said
+    verdict "$1" "$2"
     head -n 6 /trial/said | cut -c 1-160 | sed 's/^/    /'
 }
 type_it() { # COMMAND: for seven minutes at the most
@@ -75,31 +69,31 @@ cd /trial || exit 1
 start=$SECONDS
 while IFS= read -r command <&3; do
     type_it "$command"
-    verdict $? "$command"
+    show $? "$command"
     case $command in
     *'enable --now'*)
         nothing_said systemd-analyze verify --man=no closewait-watch@legacy.service
-        verdict $? 'systemd-analyze finds nothing wrong with the unit'
+        show $? 'systemd-analyze finds nothing wrong with the unit'
         systemd-analyze security closewait-watch@legacy.service 2>&1 | grep Overall >/trial/said
-        verdict $? 'and this is how exposed it is'
+        show $? 'and this is how exposed it is'
         seccomp_of_watch >/trial/said 2>&1
         grep -q 2 /trial/said
-        verdict $? 'a watcher that tells is under a filter'
+        show $? 'a watcher that tells is under a filter'
         ;;
-    *Closewait*) [ $((SECONDS - start)) -lt 600 ]; verdict $? "an alert after $((SECONDS - start)) s" ;;
+    *Closewait*) [ $((SECONDS - start)) -lt 600 ]; show $? "an alert after $((SECONDS - start)) s" ;;
     esac
 done 3</trial/commands
 nothing_said systemd-analyze verify --man=no closewait-watch@legacy.service
-verdict $? 'systemd-analyze finds nothing wrong with the unit that closes'
+show $? 'systemd-analyze finds nothing wrong with the unit that closes'
 seccomp_of_watch >/trial/said 2>&1
 grep -q 0 /trial/said
-verdict $? 'a watcher that closes is under none'
+show $? 'a watcher that closes is under none'
 type_it '! closewait ps | grep legacy'
-verdict $? 'nothing is left in CLOSE_WAIT'
+show $? 'nothing is left in CLOSE_WAIT'
 systemctl is-active legacy prometheus prometheus-node-exporter closewait-watch@legacy >/trial/said
-verdict $? 'all services are up'
+show $? 'all services are up'
 journalctl -u closewait-watch@legacy >/trial/journal
-echo "$passed passed, $failed failed"
+sum_up
 RUN
 cat >"$root/etc/systemd/system/trial.service" <<'UNIT'
 [Unit]

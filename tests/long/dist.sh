@@ -7,32 +7,7 @@ build=$(realpath "${BUILD:-build}")
 here=$(dirname "$(realpath "$0")")
 # shellcheck source=tests/long/root.sh
 source "$here/root.sh"
-why=$(root_refusal)
-if [ -n "$why" ]; then
-    echo "skipped: it takes a Debian of its own, and $why"
-    exit
-fi
-work=$(mktemp -d /var/tmp/closewait-dist-XXXXXX)
-chmod 755 "$work"
-trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
-root=$work/root
-log=$work/log
-passed=0
-failed=0
-
-check() { # WHAT COMMAND...
-    local what=$1
-    shift
-    if "$@" >"$log" 2>&1; then
-        passed=$((passed + 1))
-        echo "ok $what"
-    else
-        failed=$((failed + 1))
-        echo "not ok $what"
-        tail -n 60 "$log" | sed 's/^/    /'
-    fi
-}
+root_begin dist
 
 make_dist() {
     make -C "$here/../.." BUILD="$build" dist
@@ -59,5 +34,4 @@ check "the tarball unpacks" tar -C "$root/root" --no-same-owner -xf "$build/$nam
 check "make deps-test" in_tree deps-test
 check "make" in_tree
 check "make test" test_it
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+sum_up

@@ -3,14 +3,14 @@
 # shows; and a busy server loses its leaks and not a byte. Static under closewait run, dynamic with
 # LD_PRELOAD alone. BUILD names the build tree; ROUNDS and BUSY_SECONDS may be set.
 # Ends with "N passed, N failed".
-# shellcheck disable=SC2317 # what check calls
+# shellcheck disable=SC2317 # what try calls
 set -u
 build=$(realpath "${BUILD:-build}")
+# shellcheck source=tests/long/checks.sh
+source "$(dirname "$0")/checks.sh"
 rounds=${ROUNDS:-20}
 seconds=${BUSY_SECONDS:-10}
 work=$(mktemp -d)
-passed=0
-failed=0
 pids=
 clean_up() {
     # shellcheck disable=SC2086
@@ -20,25 +20,9 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 130' INT TERM
 
-check() { # WHAT CONDITION...
-    local what=$1
-    shift
-    if "$@"; then
-        passed=$((passed + 1))
-        echo "ok $what"
-    else
-        failed=$((failed + 1))
-        echo "not ok $what"
-        tail -n 20 "$work"/*.out | sed 's/^/    /'
-    fi
-}
-
-await() { # CONDITION...: for 10 s
-    for _ in $(seq 200); do
-        "$@" && return
-        sleep 0.05
-    done
-    return 1
+try() { # WHAT CONDITION...: which may say what it counted
+    "${@:2}"
+    verdict $? "$1" "$work"/*.out
 }
 
 # Of the ports below those that the kernel gives, one that nobody uses.
@@ -83,9 +67,9 @@ take_port
 server_port=$port
 "$build/demo/go/server" "$server_port" 0 >"$work/server.out" 2>&1 &
 pids=$!
-await grep -q listening "$work/server.out"
-check 'static client under closewait run' clients under_run static
-check 'dynamic client with LD_PRELOAD alone' clients under_preload dynamic
+await 10 grep -q listening "$work/server.out"
+try 'static client under closewait run' clients under_run static
+try 'dynamic client with LD_PRELOAD alone' clients under_preload dynamic
 rm "$work"/*.out
 
 # 2. A server that leaks 50 connections and has 5 that live.
@@ -96,7 +80,7 @@ leaking_server() {
     leaking=$!
     pids="$pids $leaking"
     exec 3>"$work/in"
-    await grep -q '^port' "$work/go-server.out" || return
+    await 10 grep -q '^port' "$work/go-server.out" || return
     server_port=$(sed -n 's/^port //p' "$work/go-server.out")
     for i in $(seq 50); do
         exec {fd}<>"/dev/tcp/127.0.0.1/$server_port"
@@ -109,7 +93,7 @@ leaking_server() {
         printf 'Ehello %d\n' "$i" >&"$fd"
         living+=("$fd")
     done
-    await leaks 50
+    await 10 leaks 50
 }
 
 ss_shows() { ss -Htnp state close-wait | awk -v pid="pid=$leaking," 'index($0, pid) { print $3, "->", $4 }' | sort; }
@@ -135,10 +119,10 @@ still_served() {
     done
 }
 
-check 'a leaking server' leaking_server
-check 'reap --dry-run lists exactly what ss shows' same_as_ss
-check 'reap --all leaves none of it' none_left
-check 'the connections that live are served as before' still_served
+try 'a leaking server' leaking_server
+try 'reap --dry-run lists exactly what ss shows' same_as_ss
+try 'reap --all leaves none of it' none_left
+try 'the connections that live are served as before' still_served
 rm "$work"/*.out
 
 # 3. A thousand goroutines that exchange bytes, and a hundred leaks.
@@ -150,9 +134,9 @@ busy() { # HOW LINKED
     closed=no
     "$1" 500ms json "$build/tests/go/busy-$2" 1000 100 "$seconds" >"$work/busy.out" 2>"$work/report.out" &
     server=$!
-    if await grep -q '"type":"reap"' "$work/report.out"; then
+    if await 10 grep -q '"type":"reap"' "$work/report.out"; then
         hangs_up=$(sed -n 's/.*"peer":"127.0.0.1:\([0-9]*\)".*/\1/p' "$work/report.out" | head -n 1)
-        await no_leak_to "$hangs_up" && kill -0 "$server" && closed=yes
+        await 10 no_leak_to "$hangs_up" && kill -0 "$server" && closed=yes
     fi
     wait "$server" || return
     sed 's/^/   /' "$work/busy.out"
@@ -161,10 +145,9 @@ busy() { # HOW LINKED
 
 all_closed() { [ "$closed" = yes ]; }
 
-check 'static busy server under closewait run: every byte right' busy under_run static
-check 'static busy server: its 100 leaks are closed' all_closed
-check 'dynamic busy server with LD_PRELOAD alone: every byte right' busy under_preload dynamic
-check 'dynamic busy server: its 100 leaks are closed' all_closed
+try 'static busy server under closewait run: every byte right' busy under_run static
+try 'static busy server: its 100 leaks are closed' all_closed
+try 'dynamic busy server with LD_PRELOAD alone: every byte right' busy under_preload dynamic
+try 'dynamic busy server: its 100 leaks are closed' all_closed
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+sum_up

@@ -6,6 +6,8 @@ if [ "${1:-}" != inside ]; then
     exec unshare --mount --propagation private "$0" inside
 fi
 build=$(realpath "${BUILD:-build}")
+# shellcheck source=tests/long/checks.sh
+source "$(dirname "$0")/checks.sh"
 work=$(mktemp -d)
 # What runs here are children of this shell, all of them.
 # shellcheck disable=SC2046
@@ -18,33 +20,24 @@ if [ ! -s /etc/machine-id ]; then
 fi
 /lib/systemd/systemd-journald 2>"$work/journald" &
 journald=$!
-passed=0
-failed=0
 
 found() { # MATCH...: how many entries there are
     journalctl --directory=/run/log/journal --quiet --output=json "$@" >"$work/log" 2>&1
     grep -c . "$work/log"
 }
 
-verdict() { # WHAT STATUS
-    if [ "$2" -eq 0 ]; then
-        passed=$((passed + 1))
-        echo "ok $1"
-    else
-        failed=$((failed + 1))
-        echo "not ok $1"
-        journalctl --directory=/run/log/journal --output=verbose | sed 's/^/    /'
-    fi
+holds() { # STATUS WHAT: shows the journal when it does not
+    journalctl --directory=/run/log/journal --output=verbose >"$work/journal" 2>&1
+    verdict "$1" "$2" "$work/journal"
+}
+
+found_are() { # COUNT MATCH...
+    [ "$(found "${@:2}")" -eq "$1" ]
 }
 
 awaits() { # WHAT COUNT MATCH...
-    local what=$1 count=$2 end=$((SECONDS + 15))
-    shift 2
-    until [ "$(found "$@")" -eq "$count" ] || [ $SECONDS -ge $end ]; do
-        sleep 0.1
-    done
-    [ "$(found "$@")" -eq "$count" ]
-    verdict "$what" $?
+    await 15 found_are "${@:2}"
+    holds $? "$1"
 }
 
 leak() { # COMMAND...: with the port of a peer that has hung up, until its input ends
@@ -83,14 +76,14 @@ awaits "a report of watch is found by the process that it is about" 1 CLOSEWAIT_
 python3 -c 'import json, sys
 leak = json.loads(json.loads(sys.stdin.readline())["MESSAGE"])
 assert leak["type"] == "leak" and leak["comm"] == "leaker-static", leak' <"$work/log"
-verdict "and its message is an object" $?
+holds $? "and its message is an object"
 echo >&3
 wait $leaker
 
 leak "$build/closewait" run --output=journal --grace=100ms "$build/tests/leaker"
 awaits "a report of run has functions" 1 CLOSEWAIT_TYPE=leak _PID=$leaker
 grep -q 'leaker\.c:' "$work/log"
-verdict "and lines" $?
+holds $? "and lines"
 echo >&3
 wait $leaker
 
@@ -100,5 +93,4 @@ LD_PRELOAD=$build/libclosewait.so CLOSEWAIT_OPTIONS=format=json,grace=100ms \
 awaits "standard error of a unit is one entry for each record" 1 SYSLOG_IDENTIFIER=legacy PRIORITY=4
 echo >&3
 wait $leaker
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+sum_up

@@ -3,11 +3,11 @@
 # (ld.so(8)). BUILD names the build tree. Ends with "N passed, N failed".
 set -u
 build=$(realpath "${BUILD:-build}")
+# shellcheck source=tests/long/checks.sh
+source "$(dirname "$0")/checks.sh"
 work=$(mktemp -d)
 chmod 711 "$work"
 trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
-passed=0
-failed=0
 
 # Both spellings of $LIB: Debian's, and that of distributions with lib64 and lib.
 for lib in lib/x86_64-linux-gnu lib64; do
@@ -17,23 +17,9 @@ for lib in lib/i386-linux-gnu lib; do
     mkdir -p "$work/$lib" && cp "$build/m32/libclosewait.so" "$work/$lib"
 done
 
-verdict() { # WHAT STATUS
-    if [ "$2" -eq 0 ]; then
-        passed=$((passed + 1))
-        echo "ok $1"
-    else
-        failed=$((failed + 1))
-        echo "not ok $1"
-        sed 's/^/    /' "$work/log"
-    fi
-}
-
 # A line when the socket was closed for the leaker; after 10 s without it, too.
 go_on_after_reap() {
-    for _ in $(seq 100); do
-        grep -q 'the connection is gone' "$work/log" && break
-        sleep 0.1
-    done
+    await 10 grep -q 'the connection is gone' "$work/log"
     echo
 }
 
@@ -52,7 +38,7 @@ listener.accept()[0].close()
         probe >"$work/log" 2>&1
     grep -q 'the connection is gone' "$work/log" && ! grep -q 'ERROR: ld.so' "$work/log" &&
         grep -q 'send Broken pipe' "$work/log"
-    verdict "$(file -b "$leaker" | cut -d ' ' -f 2) leaker" $?
+    verdict $? "$(file -b "$leaker" | cut -d ' ' -f 2) leaker" "$work/log"
     rm "$work/port"
 done
 touch "$work/report"
@@ -60,12 +46,11 @@ chmod 666 "$work/report"
 # shellcheck disable=SC2094 # both append to it, and the program reads it at its end
 CLOSEWAIT_OPTIONS=format=json,last=on,grace=2s,output="$work/report" \
     "$build/m32/tests/doors" "$work/report" >"$work/log" 2>>"$work/report"
-verdict "32-bit doors" $?
+verdict $? "32-bit doors" "$work/log"
 "$build/closewait" run "$build/m32/tests/leaker" nothing >"$work/log" 2>&1
 grep -q 'it is a 32-bit program and the shim is 64-bit' "$work/log"
-verdict "closewait run says that it is a 32-bit program" $?
+verdict $? "closewait run says that it is a 32-bit program" "$work/log"
 readelf -dW "$build/m32/libclosewait.so" >"$work/log"
 ! grep -qE 'NEEDED|TEXTREL' "$work/log"
-verdict "no NEEDED" $?
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+verdict $? "no NEEDED" "$work/log"
+sum_up

@@ -5,6 +5,8 @@
 set -u
 here=$(realpath "$(dirname "$0")")
 deploy=$here/../../docs/deploy
+# shellcheck source=tests/long/checks.sh
+source "$here/checks.sh"
 closewait=$(realpath "${BUILD:-build}")/closewait
 work=$(mktemp -d)
 # What runs here are children of this shell, all of them.
@@ -12,53 +14,31 @@ work=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf "$work"' EXIT
 textfiles=$work/textfiles
 mkdir "$textfiles"
-passed=0
-failed=0
-
-verdict() { # WHAT STATUS
-    if [ "$2" -eq 0 ]; then
-        passed=$((passed + 1))
-        echo "ok $1"
-    else
-        failed=$((failed + 1))
-        echo "not ok $1"
-        sed 's/^/    /' "$work/log"
-    fi
-}
-
-check() { # WHAT COMMAND...
-    local what=$1
-    shift
-    "$@" >"$work/log" 2>&1
-    verdict "$what" $?
-}
 
 free_port() {
     python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-asked() { # QUERY: whether it has an answer
-    timeout 10 promtool query instant "http://127.0.0.1:$prometheus_port" "$1" >"$work/log" 2>&1 &&
-        grep -q '[^[:space:]]' "$work/log"
+ask() { # QUERY: the answer is in the log
+    timeout 10 promtool query instant "http://127.0.0.1:$prometheus_port" "$1" >"$work/log" 2>&1
 }
 
-awaits() { # SECONDS WHAT QUERY
-    local end=$((SECONDS + $1))
-    until asked "$3"; do
-        if [ $SECONDS -ge $end ]; then
-            timeout 10 promtool query instant "http://127.0.0.1:$prometheus_port" \
-                '{__name__=~"closewait.*|ALERTS|node_textfile.*"}' >"$work/log" 2>&1
-            verdict "$2" 1
-            return
-        fi
-        sleep 0.5
-    done
-    verdict "$2" 0
+finds() { # QUERY
+    ask "$1" && grep -q '[^[:space:]]' "$work/log"
+}
+
+finds_nothing() { # QUERY: as told by a Prometheus that is there
+    ask "$1" && ! grep -q '[^[:space:]]' "$work/log"
+}
+
+awaits() { # SECONDS WHAT QUERY: or shows all there is
+    await "$1" finds "$3" || { ask '{__name__=~"closewait.*|ALERTS|node_textfile.*"}' && false; }
+    verdict $? "$2" "$work/log"
 }
 
 never() { # WHAT QUERY
-    ! asked "$2"
-    verdict "$1" $?
+    finds_nothing "$2"
+    verdict $? "$1" "$work/log"
 }
 
 check "the rules are sound" promtool check rules "$deploy/closewait.rules.yml"
@@ -125,5 +105,4 @@ kill -9 $watch
 wait $watch 2>/dev/null
 awaits 60 "a file that nobody writes any more fires ClosewaitMetricsStale" \
     'ALERTS{alertname="ClosewaitMetricsStale",file=~".*/closewait-test.prom",alertstate="firing"}'
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+sum_up

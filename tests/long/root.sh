@@ -1,6 +1,23 @@
 # shellcheck shell=bash
 # A fresh Debian to install into: this machine's release, from the mirror that its own apt has at
-# that moment. To be sourced; it takes root, debootstrap and a mirror.
+# that moment. To be sourced; it takes root, debootstrap and a mirror. With the verdicts of checks.sh.
+
+# Ends the test where there can be none. The folder $work is gone at the test's end, and $root, which
+# is to be made, with it.
+root_begin() { # NAME
+    local why
+    why=$(root_refusal)
+    if [ -n "$why" ]; then
+        echo "skipped: it takes a Debian of its own, and $why"
+        exit
+    fi
+    work=$(mktemp -d "/var/tmp/closewait-$1-XXXXXX")
+    chmod 755 "$work"
+    trap 'rm -rf "$work"' EXIT
+    trap 'exit 130' INT TERM
+    # shellcheck disable=SC2034 # the test's
+    root=$work/root
+}
 
 # The reason why there can be none; nothing when there can.
 root_refusal() {
@@ -55,3 +72,5 @@ root_run_alone() { # FOLDER COMMAND...
 
 # shellcheck source=/dev/null
 source /etc/os-release
+# shellcheck source=tests/long/checks.sh
+source "${BASH_SOURCE%/*}/checks.sh"

@@ -4,35 +4,15 @@
 # and is skipped elsewhere. Ends with "N passed, N failed".
 set -u
 build=$(realpath "${BUILD:-build}")
-manual=$(realpath "$(dirname "$0")/../../docs/libclosewait.so.8")
+here=$(realpath "$(dirname "$0")")
+manual=$here/../../docs/libclosewait.so.8
+# shellcheck source=tests/long/checks.sh
+source "$here/checks.sh"
 shim=$build/libclosewait.so
 leaker=$build/tests/leaker
 work=$(mktemp -d)
 pids=()
 trap 'kill "${pids[@]}" 2>/dev/null; rm -rf "$work"' EXIT
-passed=0
-failed=0
-
-verdict() { # STATUS WHAT FILE...: the files are shown when it failed
-    if [ "$1" -eq 0 ]; then
-        passed=$((passed + 1))
-        echo "ok $2"
-    else
-        failed=$((failed + 1))
-        echo "not ok $2"
-        sed 's/^/    /' "${@:3}"
-    fi
-}
-
-await() { # FILE TEXT
-    for _ in $(seq 300); do
-        grep -q -- "$2" "$1" 2>/dev/null && return
-        sleep 0.1
-    done
-    echo "no '$2' came:"
-    cat "$1"
-    return 1
-}
 
 # A peer that closes whatever comes, at once; and a port that the kernel does not pick by itself.
 /usr/bin/python3 -u - >"$work/port" <<'PY' &
@@ -43,7 +23,7 @@ while True:
     listener.accept()[0].close()
 PY
 pids+=($!)
-await "$work/port" . || exit 1
+await 30 grep -q . "$work/port" || exit 1
 read -r port own <"$work/port"
 
 # More connections than there are numbers; the first of them are reaped while it sleeps.
@@ -114,7 +94,7 @@ with_bpftrace() { # OUTPUT SCRIPT COMMAND...
     timeout 120 bpftrace -B line "$2.ready" >"$1" 2>&1 </dev/null &
     local tracer=$!
     pids+=("$tracer")
-    await "$1" '^ready' && "${@:3}" >"$1.story" 2>&1
+    await 30 grep -q '^ready' "$1" && "${@:3}" >"$1.story" 2>&1
     sleep 0.5 # what was seen is on its way
     kill -INT "$tracer"
     wait "$tracer"
@@ -181,5 +161,4 @@ else
     timeout 60 gdb -nx -q -batch -x "$work/commands" "$leaker" >"$work/gdb" 2>&1 </dev/null
     compare gdb
 fi
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+sum_up
