@@ -95,7 +95,7 @@ $(DEMO): %: %.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< -lbsd
 
 $(BUILD)/tests/closewait-tests: $(TEST_OBJ) $(UNIT_OBJ) $(BUILD)/cli/preload.o $(SYMBOL_OBJ) \
-	$(addprefix $(BUILD)/cli/,array.o container.o members.o metrics.o must.o series.o)
+	$(addprefix $(BUILD)/cli/,accepted.o array.o container.o members.o metrics.o must.o series.o)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion $(SYMBOL_LIBS) -ljansson -lbsd -lutil
 
 $(BUILD)/tests/leaker: $(BUILD)/tests/programs/leaker.o

@@ -229,7 +229,7 @@ static void renew(const void *node, VISIT visit, void *with)
     if (renewing->metrics->now_ms - series->added_ms < METRICS_ZERO_MS ||
         !is_gone(renewing->metrics, series))
         return;
-    renewing->gone = array_grow(renewing->gone, renewing->count, sizeof(*renewing->gone));
+    renewing->gone = array_grow(renewing->gone, renewing->count, sizeof(struct series *));
     renewing->gone[renewing->count++] = series;
 }
 
