@@ -531,11 +531,14 @@
         byId('records').hidden = false;
     }
 
-    timeline();
-    icicle();
-    sitesTable();
-    sortableTables();
-    records();
+    /* One that fails must not take the others with it. */
+    for (const part of [timeline, icicle, sitesTable, sortableTables, records]) {
+        try {
+            part();
+        } catch (error) {
+            console.error(error);
+        }
+    }
     addEventListener('hashchange', openLinked);
     openLinked();
 })();
