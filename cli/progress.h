@@ -10,7 +10,7 @@
 struct progress {
     bool wanted;
     bool shown;
-    uint64_t total; /* in bytes; 0: not known */
+    uint64_t total;  /* in bytes; 0: not known */
     int64_t next_ms; /* when it may be drawn again, by clock_ms (clock.h) */
 };
 
