@@ -9,6 +9,7 @@
 #include "groups_print.h"
 #include "must.h"
 #include "page.h"
+#include "page_cells.h"
 #include "page_files.h"
 
 /* More of them nobody looks at, and a browser would take long. */
