@@ -240,7 +240,7 @@ $(BUILD)/tests/fuzz/record: $(BUILD)/tests/fuzz/record.o $(addprefix $(BUILD)/cl
 	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS) -ljansson -lbsd
 
 $(BUILD)/tests/fuzz/groups: $(BUILD)/tests/fuzz/groups.o $(SYMBOL_OBJ) $(CLI_SHARED) \
-	$(addprefix $(BUILD)/cli/,groups.o groups_text.o groups_json.o groups_folded.o queues.o entry.o tally.o traces.o \
+	$(addprefix $(BUILD)/cli/,groups.o groups_text.o groups_json.o groups_folded.o queues.o entry.o tally.o tally_count.o traces.o \
 	frames.o must.o array.o colors.o members.o counts.o kept_stack.o quota.o \
 	series.o events.o groups_html.o page_data.o page_tables.o page_cells.o page_text.o page_files.o)
 	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS) -ljansson -lbsd
