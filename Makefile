@@ -272,10 +272,11 @@ $(BUILD)/shim/%.o: shim/%.c
 $(BUILD)/cli/preload.o: BASE += -DLIBDIR='"$(LIBDIR)"'
 
 # The page of closewait report --format=html is in the command, and knows its own script and style.
-page_hash = sha256-$(shell sha256sum $(1) | cut -c 1-64 | tr a-f A-F | basenc -d --base16 | base64)
+PAGE_JS   := $(addprefix cli/page,.js _timeline.js _icicle.js _records.js)
+page_hash = sha256-$(shell cat $(1) | sha256sum | cut -c 1-64 | tr a-f A-F | basenc -d --base16 | base64)
 $(BUILD)/cli/page_files.o: BASE += -DPAGE_CSS_HASH='"$(call page_hash,cli/page.css)"' \
-	-DPAGE_JS_HASH='"$(call page_hash,cli/page.js)"'
-$(BUILD)/cli/page_files.o: cli/page.html cli/page.css cli/page.js
+	-DPAGE_JS_HASH='"$(call page_hash,$(PAGE_JS))"'
+$(BUILD)/cli/page_files.o: cli/page.html cli/page.css $(PAGE_JS)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
