@@ -95,7 +95,7 @@ $(DEMO): %: %.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< -lbsd
 
 $(BUILD)/tests/closewait-tests: $(TEST_OBJ) $(UNIT_OBJ) $(BUILD)/cli/preload.o $(SYMBOL_OBJ) \
-	$(addprefix $(BUILD)/cli/,container.o members.o metrics.o must.o series.o)
+	$(addprefix $(BUILD)/cli/,accepted.o array.o container.o members.o metrics.o must.o series.o)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion $(SYMBOL_LIBS) -ljansson -lbsd -lutil
 
 $(BUILD)/tests/leaker: $(BUILD)/tests/programs/leaker.o
@@ -240,9 +240,9 @@ $(BUILD)/tests/fuzz/record: $(BUILD)/tests/fuzz/record.o $(addprefix $(BUILD)/cl
 	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS) -ljansson -lbsd
 
 $(BUILD)/tests/fuzz/groups: $(BUILD)/tests/fuzz/groups.o $(SYMBOL_OBJ) $(CLI_SHARED) \
-	$(addprefix $(BUILD)/cli/,groups.o groups_text.o groups_json.o groups_folded.o queues.o entry.o tally.o traces.o \
+	$(addprefix $(BUILD)/cli/,groups.o groups_text.o groups_json.o groups_folded.o queues.o entry.o tally.o tally_count.o traces.o \
 	frames.o must.o array.o colors.o members.o counts.o kept_stack.o quota.o \
-	series.o events.o groups_html.o page_data.o page_tables.o page_text.o page_files.o)
+	series.o events.o groups_html.o page_data.o page_tables.o page_cells.o page_text.o page_files.o)
 	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS) -ljansson -lbsd
 
 # Programs that know their own places, in both formats of DWARF that are about, in either kind of
@@ -272,10 +272,11 @@ $(BUILD)/shim/%.o: shim/%.c
 $(BUILD)/cli/preload.o: BASE += -DLIBDIR='"$(LIBDIR)"'
 
 # The page of closewait report --format=html is in the command, and knows its own script and style.
-page_hash = sha256-$(shell sha256sum $(1) | cut -c 1-64 | tr a-f A-F | basenc -d --base16 | base64)
+PAGE_JS   := $(addprefix cli/page,.js _timeline.js _icicle.js _records.js)
+page_hash = sha256-$(shell cat $(1) | sha256sum | cut -c 1-64 | tr a-f A-F | basenc -d --base16 | base64)
 $(BUILD)/cli/page_files.o: BASE += -DPAGE_CSS_HASH='"$(call page_hash,cli/page.css)"' \
-	-DPAGE_JS_HASH='"$(call page_hash,cli/page.js)"'
-$(BUILD)/cli/page_files.o: cli/page.html cli/page.css cli/page.js
+	-DPAGE_JS_HASH='"$(call page_hash,$(PAGE_JS))"'
+$(BUILD)/cli/page_files.o: cli/page.html cli/page.css $(PAGE_JS)
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)

@@ -8,7 +8,8 @@
 
 enum { NAMES_MAX = 4096 };
 
-const char *const events_outcomes[] = {"gone", "closing", "held", "failed", "works", NULL};
+const char *const events_outcomes[] = {"gone",    "closing", "held", "failed",
+                                       "unknown", "works",   NULL};
 
 static uint32_t name_of(struct events *events, const char *comm)
 {

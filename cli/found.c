@@ -12,6 +12,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "accepted.h"
 #include "array.h"
 #include "holders.h"
 #include "kernel.h"
@@ -97,7 +98,7 @@ static bool read_sockets(struct reading *reading, const struct target *target)
     processes_add(&pids, target->pid);
     const bool read = netns_visit(&pids, read_netns, reading, &closed);
     free(pids.at);
-    sockets_find_accepted(&reading->sockets);
+    accepted_find(&reading->sockets);
     if (reading->sockets.count > 0)
         qsort(reading->sockets.at, reading->sockets.count, sizeof(*reading->sockets.at),
               sockets_by_inode);

@@ -23,7 +23,7 @@
 struct found {
     uint64_t cookie;
     uint32_t inode;
-    bool accepted; /* by a listener that is still there */
+    bool accepted; /* as far as can be known (accepted.h) */
     struct endpoint local;
     struct endpoint peer;
     struct facts facts;

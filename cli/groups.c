@@ -14,7 +14,8 @@
 
 struct groups groups_begin(struct quota *quota)
 {
-    return (struct groups){.last_ms = INT64_MIN,
+    return (struct groups){.first_ms = INT64_MAX,
+                           .last_ms = INT64_MIN,
                            .quota = quota,
                            .tallies = {.quota = quota},
                            .events = {.quota = quota}};
@@ -148,6 +149,8 @@ enum entry_found groups_add(struct groups *groups, const char *line, size_t len,
     const enum entry_found found = entry_read(line, len, &entry);
     if (found != ENTRY_READ)
         return found;
+    if (entry.time_ms < groups->first_ms)
+        groups->first_ms = entry.time_ms;
     if (entry.time_ms > groups->last_ms)
         groups->last_ms = entry.time_ms;
     if (entry.type == RECORD_SUMMARY)

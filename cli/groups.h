@@ -57,7 +57,8 @@ struct groups {
     struct events events;   /* the latest records, for a page */
     bool for_page;          /* to be set before the first record: events and series are wanted */
     struct quota *quota;
-    int64_t last_ms; /* the time of the latest record; INT64_MIN: there was none */
+    int64_t first_ms; /* the times of the earliest record and of the latest, since 1970 */
+    int64_t last_ms;  /* INT64_MIN: there was none */
 };
 
 /* None. What they will have no room for is counted in the quota, which has to outlive them. */

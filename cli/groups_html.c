@@ -9,6 +9,7 @@
 #include "groups_print.h"
 #include "must.h"
 #include "page.h"
+#include "page_cells.h"
 #include "page_files.h"
 
 /* More of them nobody looks at, and a browser would take long. */
@@ -34,9 +35,10 @@ static void print_js(const struct page *page)
     fputs(page_js, stdout);
 }
 
+/* A record tells since when its site leaks, which may be before the log begins. */
 static int64_t first_of(const struct groups *groups)
 {
-    int64_t first_ms = groups->last_ms;
+    int64_t first_ms = groups->first_ms;
     for (size_t i = 0; i < groups->count; i++)
         if (groups->all[i]->first_ms < first_ms)
             first_ms = groups->all[i]->first_ms;

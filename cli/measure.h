@@ -21,7 +21,11 @@ struct watched;
 void measure_machine(struct metrics *metrics, const struct snapshot *snapshot);
 void measure_chosen(struct metrics *metrics, const struct snapshot *snapshot);
 
-/* Gauges, for watch: of the accept queues of the processes, at which this looks; and of one. */
+/*
+ * Gauges, for watch: of the accept queues of the processes, at which this looks, and of one. Where
+ * the kernel does not list its sockets there are no gauges of queues: why, the look at the process
+ * has said before.
+ */
 void measure_queues(struct metrics *metrics, const struct pid_list *pids);
 void measure_watched(struct metrics *metrics, const struct watched *watched);
 
@@ -48,13 +52,15 @@ struct kind {
     uint16_t port; /* the service's: its own of an accepted socket, else the peer's */
 };
 
-/* For the above: a value of a socket's, or of a process's. */
+/* For the above: a value of a socket's, or of a process's, in the unit that the metric's name ends
+ * in (seconds, a ratio of 0 to 1), or else a number of things. */
 void measure_kind(struct metrics *metrics, enum metric metric, const struct kind *kind,
                   double value);
 void measure_process(struct metrics *metrics, enum metric metric, const char *process,
                      const char *container, double value);
 
-/* A process that is looked at. */
+/* A process that is looked at. Where /proc does not tell of its descriptors, as when it has ended,
+ * it is counted, and nothing is said of what it has left. */
 void measure_presence(struct metrics *metrics, pid_t pid, const char *process,
                       const char *container);
 

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "array.h"
 #include "must.h"
 #include "text.h"
 #include "utf8.h"
@@ -67,7 +68,8 @@ struct series {
     enum metric metric;
     bool set; /* something was added since it was made, or renewed */
     double value;
-    char *labels; /* as they are written */
+    uint64_t added_ms; /* the round in which something was added last */
+    char *labels;      /* as they are written */
 };
 
 static int compare(const void *a, const void *b)
@@ -122,13 +124,65 @@ static struct series *find(const struct metrics *metrics, enum metric metric, ch
     return found ? *(struct series *const *)found : NULL;
 }
 
+static void free_series(void *node)
+{
+    struct series *series = node;
+    free(series->labels);
+    free(series);
+}
+
+static void remove_series(struct metrics *metrics, struct series *series)
+{
+    metrics->sets[series->metric]--;
+    tdelete(series, &metrics->series, compare);
+    free_series(series);
+}
+
+/* Whatever of them still lives would have been added to by now. */
+static bool is_gone(const struct metrics *metrics, const struct series *series)
+{
+    if (table[series->metric].counter)
+        return metrics->now_ms - series->added_ms >= METRICS_COUNTER_MS;
+    return !series->set && series->added_ms < metrics->before_ms;
+}
+
+struct seeking {
+    const struct metrics *metrics;
+    enum metric metric;
+    struct series *oldest; /* of that metric, of those that are gone; NULL: none is */
+};
+
+static void seek(const void *node, VISIT visit, void *with)
+{
+    struct series *series = *(struct series *const *)node;
+    struct seeking *seeking = with;
+    if ((visit == postorder || visit == leaf) && series->metric == seeking->metric &&
+        is_gone(seeking->metrics, series) &&
+        (!seeking->oldest || series->added_ms < seeking->oldest->added_ms))
+        seeking->oldest = series;
+}
+
+/* Sought in vain once, nothing is until the next round: there may be thousands to add. */
+static bool has_room(struct metrics *metrics, enum metric metric)
+{
+    while (metrics->sets[metric] >= METRICS_SETS && !metrics->full[metric]) {
+        struct seeking seeking = {.metrics = metrics, .metric = metric};
+        twalk_r(metrics->series, seek, &seeking);
+        if (seeking.oldest)
+            remove_series(metrics, seeking.oldest);
+        else
+            metrics->full[metric] = true;
+    }
+    return metrics->sets[metric] < METRICS_SETS;
+}
+
 static struct series *series_of(struct metrics *metrics, enum metric metric,
                                 const struct label *labels)
 {
     static const struct label other[] = {{"process", "other"}, {NULL, NULL}};
     char *text = written(metrics, labels);
     struct series *series = find(metrics, metric, text);
-    if (!series && metrics->sets[metric] >= METRICS_SETS && labels != other) {
+    if (!series && labels != other && !has_room(metrics, metric)) {
         free(text);
         return series_of(metrics, metric, other);
     }
@@ -154,22 +208,41 @@ void metrics_add(struct metrics *metrics, enum metric metric, const struct label
     else if (!series->set || better)
         series->value = value;
     series->set = true;
+    series->added_ms = metrics->now_ms;
     metrics->counted += table[metric].counter;
 }
 
-static void renew(const void *node, VISIT visit, void *unused)
+struct renewing {
+    const struct metrics *metrics;
+    struct series **gone; /* which a walk must not remove */
+    size_t count;
+};
+
+static void renew(const void *node, VISIT visit, void *with)
 {
     struct series *series = *(struct series *const *)node;
-    (void)unused;
+    struct renewing *renewing = with;
     if ((visit != postorder && visit != leaf) || table[series->metric].counter)
         return;
     series->set = false;
     series->value = 0;
+    if (renewing->metrics->now_ms - series->added_ms < METRICS_ZERO_MS ||
+        !is_gone(renewing->metrics, series))
+        return;
+    renewing->gone = array_grow(renewing->gone, renewing->count, sizeof(struct series *));
+    renewing->gone[renewing->count++] = series;
 }
 
-void metrics_renew(struct metrics *metrics)
+void metrics_renew(struct metrics *metrics, uint64_t now_ms)
 {
-    twalk_r(metrics->series, renew, NULL);
+    struct renewing renewing = {.metrics = metrics};
+    metrics->before_ms = metrics->now_ms;
+    metrics->now_ms = now_ms;
+    memset(metrics->full, 0, sizeof(metrics->full));
+    twalk_r(metrics->series, renew, &renewing);
+    for (size_t i = 0; i < renewing.count; i++)
+        remove_series(metrics, renewing.gone[i]);
+    free(renewing.gone);
 }
 
 struct printing {
@@ -266,13 +339,6 @@ bool metrics_write(const struct metrics *metrics, const char *path, char *why, s
     if (fd >= 0)
         unlink(beside);
     return false;
-}
-
-static void free_series(void *node)
-{
-    struct series *series = node;
-    free(series->labels);
-    free(series);
 }
 
 void metrics_free(struct metrics *metrics)

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 enum metric {
@@ -36,14 +37,24 @@ enum metric {
  */
 enum exposition { EXPOSITION_PROMETHEUS, EXPOSITION_OPENMETRICS };
 
-/* How many sets of labels a metric may have. What comes after them is counted as one, of the
- * process "other". */
+/*
+ * How many sets of labels a metric may have. What comes after them is counted as one, of the
+ * process "other", unless one of what is gone can make room: a gauge that has said 0, or a counter
+ * that was not added to for long.
+ */
 enum { METRICS_SETS = 200 };
+
+/* For how long a gauge says 0, which the rarest scrape should see; and after which time a counter
+ * may go where room is needed: the rules look back no further (docs/deploy/closewait.rules.yml). */
+enum { METRICS_ZERO_MS = 5 * 60 * 1000, METRICS_COUNTER_MS = 60 * 60 * 1000 };
 
 struct metrics {
     const char *source; /* the label of that name, which every series has; outlives it */
     void *series;       /* a tree, as tsearch(3) makes it */
     size_t sets[METRIC_COUNT];
+    bool full[METRIC_COUNT]; /* since it was renewed, nothing was found that could make room */
+    uint64_t now_ms;         /* when it was renewed, and when before that */
+    uint64_t before_ms;
     unsigned long counted; /* additions to counters so far */
 };
 
@@ -61,10 +72,11 @@ void metrics_add(struct metrics *metrics, enum metric metric, const struct label
                  double value);
 
 /*
- * Before gauges are added anew. Those that nothing is added to then say 0, or nothing where 0 would
- * be an alarm; counters stay.
+ * Before gauges are added anew, at now_ms of a clock that goes on. Those that nothing is added to
+ * then say 0, or nothing where 0 would be an alarm, for METRICS_ZERO_MS; then they go. Counters
+ * stay.
  */
-void metrics_renew(struct metrics *metrics);
+void metrics_renew(struct metrics *metrics, uint64_t now_ms);
 
 /* What is written to to: ferror(3) says whether it was. */
 void metrics_print(const struct metrics *metrics, enum exposition exposition, FILE *to);

@@ -29,7 +29,4 @@ void page_print_late(const struct page *page);
 void page_print_reaped(const struct page *page);
 void page_print_queues(const struct page *page);
 
-/* "2026-01-31 08:00:00", UTC. */
-void page_print_time(int64_t ms);
-
 #endif

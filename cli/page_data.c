@@ -13,6 +13,9 @@
 #include "page.h"
 #include "page_text.h"
 
+/* As many as the shim keeps at most. A log may have more, and the script goes down one by one. */
+enum { FRAMES_MAX = 64 };
+
 static void print_strings(const char *name, const char *const *strings)
 {
     printf(",\n\"%s\":[", name);
@@ -41,6 +44,8 @@ static void print_stack(const json_t *stack, struct counts *frames, struct quota
     const char *before = "";
     json_array_foreach((json_t *)stack, at, frame)
     {
+        if (at == FRAMES_MAX)
+            return;
         char *words = frames_text(frame);
         const struct met *met = counts_meet(frames, quota, SIZE_MAX, words);
         free(words);

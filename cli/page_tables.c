@@ -6,109 +6,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "frames.h"
 #include "must.h"
 #include "names.h"
 #include "page.h"
+#include "page_cells.h"
 #include "page_text.h"
 #include "text.h"
 
 enum { PEERS_SHOWN = 20 };
-
-struct column {
-    const char *title;
-    const char *class; /* NULL: text; how it is sorted, too */
-};
-
-void page_print_time(int64_t ms)
-{
-    char date[48];
-    struct tm tm = {0};
-    const time_t seconds = (time_t)(ms / 1000);
-    strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", gmtime_r(&seconds, &tm));
-    fputs(date, stdout);
-}
-
-static void begin_section(const char *id, const char *title, const char *about)
-{
-    printf("<section id=\"%s\" aria-labelledby=\"%s-title\">\n<h2 id=\"%s-title\">%s</h2>\n"
-           "<p>%s</p>\n",
-           id, id, id, title, about);
-}
-
-/* The script adds the buttons to sort by, and what searches. */
-static void begin_table(const char *id, const char *caption, const struct column *columns,
-                        size_t count)
-{
-    printf("<div class=\"scroll\" role=\"region\" aria-labelledby=\"%s-title\" tabindex=\"0\">\n"
-           "<table id=\"%s-table\" data-sortable>\n<caption class=\"unseen\">%s</caption>\n"
-           "<thead><tr>",
-           id, id, caption);
-    for (size_t i = 0; i < count; i++)
-        printf("<th scope=\"col\"%s%s%s>%s</th>", columns[i].class ? " class=\"" : "",
-               columns[i].class ? columns[i].class : "", columns[i].class ? "\"" : "",
-               columns[i].title);
-    fputs("</tr></thead>\n<tbody>\n", stdout);
-}
-
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-
-static void end_table(void)
-{
-    fputs("</tbody>\n</table>\n</div>\n", stdout);
-}
-
-/* With a comma between each three digits, as the script writes them. */
-static void print_grouped(uint64_t number)
-{
-    char digits[24];
-    const int len = snprintf(digits, sizeof(digits), "%" PRIu64, number);
-    for (int i = 0; i < len; i++)
-        printf("%s%c", i > 0 && (len - i) % 3 == 0 ? "," : "", digits[i]);
-}
-
-static void print_number(uint64_t number)
-{
-    printf("<td class=\"number\" data-value=\"%" PRIu64 "\">", number);
-    print_grouped(number);
-    fputs("</td>", stdout);
-}
-
-/* Negative: there is none. */
-static void print_duration(int64_t ms)
-{
-    char duration[32];
-    struct text text = text_in(duration, sizeof(duration));
-    if (ms >= 0)
-        text_add_duration(&text, (uint64_t)ms);
-    printf("<td class=\"number\" data-value=\"%" PRId64 "\">%s</td>", ms, ms < 0 ? "" : duration);
-}
-
-static void print_rate(double an_hour)
-{
-    if (an_hour < 0)
-        fputs("<td class=\"number\" data-value=\"-1\"></td>", stdout);
-    else
-        printf("<td class=\"number\" data-value=\"%.6f\">%.*f</td>", an_hour, an_hour < 100 ? 1 : 0,
-               an_hour);
-}
-
-/* At most GROUP_TOP of them. */
-static void print_met(const struct counts *counts, size_t most)
-{
-    const struct met *top[GROUP_TOP];
-    const size_t shown = counts_top(counts, top, most);
-    for (size_t i = 0; i < shown; i++) {
-        fputs(i > 0 ? ", " : "", stdout);
-        page_text(stdout, top[i]->name);
-        if (counts->count > 1)
-            printf(" (%" PRIu64 ")", top[i]->times);
-    }
-    if (counts->count > shown)
-        printf(" and %zu more", counts->count - shown);
-}
 
 static void print_frame(const json_t *frame)
 {
@@ -182,46 +89,46 @@ static void print_site(const struct page *page, size_t at)
     fputs(" to ", stdout);
     page_print_time(group->last_ms);
     fputs("</p><p>How: ", stdout);
-    print_met(&group->ways, GROUP_TOP);
+    page_print_met(&group->ways, GROUP_TOP);
     fputs("</p><p>Processes: ", stdout);
-    print_met(&group->names, GROUP_TOP);
+    page_print_met(&group->names, GROUP_TOP);
     fputs("</p>", stdout);
     print_peers(group);
     print_stack("Opened at", json_object_get(page->stacks[at], "open_stack"));
     print_stack("End of stream read at", json_object_get(page->stacks[at], "eof_stack"));
     fputs("</details></th><td>", stdout);
-    print_met(&group->names, 1);
+    page_print_met(&group->names, 1);
     fputs("</td><td class=\"whole\">", stdout);
-    print_met(&group->classes, 1);
+    page_print_met(&group->classes, 1);
     fputs("</td>", stdout);
-    print_number(group->sums.leaks);
-    print_number(group->sums.held);
-    print_number(group->sums.held_at_end);
-    print_number(group->sums.reaped);
-    print_number(group->sums.late);
-    print_duration(group_oldest_ms(page->groups, group));
-    print_rate(group_growth(group));
+    page_print_number(group->sums.leaks);
+    page_print_number(group->sums.held);
+    page_print_number(group->sums.held_at_end);
+    page_print_number(group->sums.reaped);
+    page_print_number(group->sums.late);
+    page_print_duration(group_oldest_ms(page->groups, group));
+    page_print_rate(group_growth(group));
     printf("<td class=\"trend\">%s</td></tr>\n", names_trend[group_trend(group)]);
 }
 
 void page_print_sites(const struct page *page)
 {
-    static const struct column columns[] = {
+    static const struct page_column columns[] = {
         {"Call site", "name"}, {"Processes", NULL},       {"Class", NULL},
         {"Leaked", "number"},  {"Held now", "number"},    {"Held at end", "number"},
         {"Reaped", "number"},  {"Closed late", "number"}, {"Oldest", "number"},
         {"An hour", "number"}, {"Trend", NULL},
     };
-    begin_section("sites", "Call sites",
-                  page->shown > 0
-                      ? "Each line of code that opened sockets which leaked, what holds most now "
-                        "first. Open one for its stack and its peers."
-                      : "Nothing leaked.");
+    page_begin_section(
+        "sites", "Call sites",
+        page->shown > 0 ? "Each line of code that opened sockets which leaked, what holds most now "
+                          "first. Open one for its stack and its peers."
+                        : "Nothing leaked.");
     if (page->shown > 0) {
-        begin_table("sites", "Call sites by what they hold", columns, COUNT_OF(columns));
+        page_begin_table("sites", "Call sites by what they hold", columns, PAGE_COUNT_OF(columns));
         for (size_t i = 0; i < page->shown; i++)
             print_site(page, i);
-        end_table();
+        page_end_table();
     }
     fputs("</section>\n", stdout);
 }
@@ -229,7 +136,7 @@ void page_print_sites(const struct page *page)
 static void print_tile(const char *title, uint64_t number, const char *class)
 {
     printf("<div><dt>%s</dt><dd%s>", title, number > 0 ? class : "");
-    print_grouped(number);
+    page_print_grouped(number);
     fputs("</dd></div>\n", stdout);
 }
 
@@ -269,25 +176,27 @@ static struct counts all_peers(const struct page *page, struct quota *quota)
 
 void page_print_peers(const struct page *page)
 {
-    static const struct column columns[] = {{"Peer", NULL}, {"Leaked sockets to it", "number"}};
+    static const struct page_column columns[] = {{"Peer", NULL},
+                                                 {"Leaked sockets to it", "number"}};
     const struct met *top[PEERS_SHOWN];
     struct quota quota = {0};
     struct counts peers = all_peers(page, &quota);
     const size_t shown = counts_top(&peers, top, PEERS_SHOWN);
     if (shown > 0) {
-        begin_section("peers", "Peers",
-                      "Whose closing was not answered, of the leaks that had a record of their "
-                      "own.");
-        begin_table("peers", "Peers by how many leaked sockets they had", columns,
-                    COUNT_OF(columns));
+        page_begin_section(
+            "peers", "Peers",
+            "Whose closing was not answered, of the leaks that had a record of their "
+            "own.");
+        page_begin_table("peers", "Peers by how many leaked sockets they had", columns,
+                         PAGE_COUNT_OF(columns));
         for (size_t i = 0; i < shown; i++) {
             fputs("<tr><td>", stdout);
             page_text(stdout, top[i]->name);
             fputs("</td>", stdout);
-            print_number(top[i]->times);
+            page_print_number(top[i]->times);
             fputs("</tr>\n", stdout);
         }
-        end_table();
+        page_end_table();
         if (peers.count > shown)
             printf("<p>And %zu more.</p>\n", peers.count - shown);
         fputs("</section>\n", stdout);
@@ -311,36 +220,37 @@ static void print_late_site(const struct page *page, size_t at)
     text_add_grace(&text, (uint64_t)grace_ms);
     fputs("<tr>", stdout);
     print_site_link(page, at);
-    print_number(group->sums.late);
-    print_number(group->sums.leaks);
-    print_duration(group->slowest_ms);
+    page_print_number(group->sums.late);
+    page_print_number(group->sums.leaks);
+    page_print_duration(group->slowest_ms);
     printf("<td class=\"number\" data-value=\"%" PRId64 "\">%s</td></tr>\n", grace_ms,
            grace_ms > 0 ? grace : "");
 }
 
 void page_print_late(const struct page *page)
 {
-    static const struct column columns[] = {{"Call site", "name"},
-                                            {"Closed late", "number"},
-                                            {"Of", "number"},
-                                            {"Slowest", "number"},
-                                            {"Right grace", "number"}};
+    static const struct page_column columns[] = {{"Call site", "name"},
+                                                 {"Closed late", "number"},
+                                                 {"Of", "number"},
+                                                 {"Slowest", "number"},
+                                                 {"Right grace", "number"}};
     bool begun = false;
     for (size_t i = 0; i < page->shown; i++) {
         if (page->groups->all[i]->sums.late == 0)
             continue;
         if (!begun) {
-            begin_section("late", "Closed late",
-                          "Sockets that the program closed after all, when they had been told to "
-                          "be leaked. Where those are the most, a longer grace is right.");
-            begin_table("late", "Late closes by call site", columns, COUNT_OF(columns));
+            page_begin_section(
+                "late", "Closed late",
+                "Sockets that the program closed after all, when they had been told to "
+                "be leaked. Where those are the most, a longer grace is right.");
+            page_begin_table("late", "Late closes by call site", columns, PAGE_COUNT_OF(columns));
         }
         begun = true;
         print_late_site(page, i);
     }
     if (!begun)
         return;
-    end_table();
+    page_end_table();
     fputs("</section>\n", stdout);
 }
 
@@ -381,7 +291,7 @@ static void print_reaps(const struct page *page, size_t at)
         *outcome++ = '\0';
         fputs("<tr>", stdout);
         print_site_link(page, at);
-        print_number(reaps->all[i].times);
+        page_print_number(reaps->all[i].times);
         fputs("<td>", stdout);
         page_text(stdout, proof_of(why));
         fputs("</td><td>", stdout);
@@ -393,25 +303,26 @@ static void print_reaps(const struct page *page, size_t at)
 
 void page_print_reaped(const struct page *page)
 {
-    static const struct column columns[] = {
+    static const struct page_column columns[] = {
         {"Call site", "name"}, {"Reaped", "number"}, {"Proof", NULL}, {"Outcome", NULL}};
     bool begun = false;
     for (size_t i = 0; i < page->shown; i++) {
         if (page->groups->all[i]->reaps.count == 0)
             continue;
         if (!begun) {
-            begin_section("reaped", "Reaped, and on what proof",
-                          "What closewait closed for the programs, why it could, and what came of "
-                          "it.");
-            begin_table("reaped", "Reaps by call site, proof and outcome", columns,
-                        COUNT_OF(columns));
+            page_begin_section(
+                "reaped", "Reaped, and on what proof",
+                "What closewait closed for the programs, why it could, and what came of "
+                "it.");
+            page_begin_table("reaped", "Reaps by call site, proof and outcome", columns,
+                             PAGE_COUNT_OF(columns));
         }
         begun = true;
         print_reaps(page, i);
     }
     if (!begun)
         return;
-    end_table();
+    page_end_table();
     fputs("</section>\n", stdout);
 }
 
@@ -422,10 +333,10 @@ static void print_queue(const struct stuck_queue *queue)
     fputs("</td><td>", stdout);
     page_text(stdout, queue->comm);
     fputs("</td>", stdout);
-    print_number(queue->waiting);
-    print_number(queue->hung_up);
-    print_duration(queue->age_ms);
-    print_number(queue->times);
+    page_print_number(queue->waiting);
+    page_print_number(queue->hung_up);
+    page_print_duration(queue->age_ms);
+    page_print_number(queue->times);
     fputs("<td>", stdout);
     page_print_time(queue->first_ms);
     fputs("</td><td>", stdout);
@@ -435,18 +346,18 @@ static void print_queue(const struct stuck_queue *queue)
 
 void page_print_queues(const struct page *page)
 {
-    static const struct column columns[] = {
+    static const struct page_column columns[] = {
         {"Address", NULL},     {"Process", NULL},  {"Waiting", "number"}, {"Hung up", "number"},
         {"Longest", "number"}, {"Told", "number"}, {"First", NULL},       {"Last", NULL}};
     const struct queues *queues = &page->groups->queues;
     if (queues->count == 0)
         return;
-    begin_section("queues", "Accept queues",
-                  "Connections that nobody accepted for longer than grace, each queue at its "
-                  "worst.");
-    begin_table("queues", "Accept queues by address", columns, COUNT_OF(columns));
+    page_begin_section("queues", "Accept queues",
+                       "Connections that nobody accepted for longer than grace, each queue at its "
+                       "worst.");
+    page_begin_table("queues", "Accept queues by address", columns, PAGE_COUNT_OF(columns));
     for (size_t i = 0; i < queues->count; i++)
         print_queue(queues->all[i]);
-    end_table();
+    page_end_table();
     fputs("</section>\n", stdout);
 }

@@ -25,8 +25,9 @@ struct probing {
 };
 
 /*
- * Begins to, unless it is on. Where the program's settings could not be put back as they were,
- * nothing is done.
+ * Begins to, unless it is on. Where the program's settings could not be put back as they were, or
+ * its descriptor cannot be copied (pidfd_getfd: it is closed, is another socket's by now, or
+ * ptrace(2) is not allowed), nothing is done, and it is not on: the next look may try again.
  */
 void probing_begin(struct probing *probing, const struct found *found, const struct target *target,
                    const struct options *options);
@@ -34,6 +35,8 @@ void probing_begin(struct probing *probing, const struct found *found, const str
 /*
  * Puts the settings back of those that are on, unless somebody has changed ours: by the program's
  * descriptor, or where the program has closed it by that of another process that has the socket.
+ * Afterwards none is on. Where no descriptor can be copied any more the settings stay as they are:
+ * either nobody has the socket, or who has it may not be looked into.
  */
 void probings_end(struct probing *const *probings, size_t count, const struct target *target);
 

@@ -10,8 +10,8 @@
 struct progress {
     bool wanted;
     bool shown;
-    uint64_t total; /* in bytes; 0: not known */
-    int64_t next_ms;
+    uint64_t total;  /* in bytes; 0: not known */
+    int64_t next_ms; /* when it may be drawn again, by clock_ms (clock.h) */
 };
 
 /* Shows nothing yet: what takes no second needs no bar. */

@@ -2,12 +2,8 @@
  * closewait ps: the CLOSE_WAIT sockets of the machine, and whose they are.
  */
 #define _GNU_SOURCE
-#include <bsd/stdlib.h>
-#include <bsd/string.h>
 #include <dirent.h>
 #include <errno.h>
-#include <getopt.h>
-#include <limits.h>
 #include <locale.h>
 #include <math.h>
 #include <stdbool.h>
@@ -19,191 +15,20 @@
 #include <unistd.h>
 
 #include "colors.h"
-#include "listing.h"
 #include "measure.h"
-#include "processes.h"
+#include "ps_arguments.h"
 #include "snapshot.h"
 #include "table.h"
 #include "tell.h"
 #include "verbs.h"
 
-#define WATCH_MIN_S 0.1
-#define WATCH_MAX_S 86400.0
-
-enum { SCREEN_SIZE = 64 * 1024, GO_ON = -1 };
-
-struct settings {
-    const struct listing *listing;
-    struct choice columns;
-    struct pid_list pids; /* empty: all of them */
-    double watch_s;       /* 0: once */
-    bool json;
-    bool openmetrics;
-    bool headings;
-};
-
-static void print_help(void)
-{
-    fputs(
-        "usage: closewait ps [OPTION...]\n\n"
-        "Lists every TCP socket whose peer has closed and whose program has not (CLOSE_WAIT),\n"
-        "the oldest first: one row for each descriptor. A socket that no descriptor holds waits\n"
-        "in the accept queue of a listener, its owner.\n\n"
-        "  -p, --pid PID[,PID...]  of these processes alone: what they hold, and what waits in\n"
-        "                          their accept queues; may be given several times\n"
-        "  -l, --listen            list instead the listeners in whose accept queue connections\n"
-        "                          wait that have already hung up, and how many\n"
-        "  -o, --output COLUMNS    print these, as in PID,FD,AGE; +COLUMNS: beside the usual ones\n"
-        "  -n, --noheadings        print no headings\n"
-        "  -J, --json              print JSON: durations in seconds, sizes in bytes\n"
-        "      --format FORMAT     table, json, or openmetrics: numbers for Prometheus\n"
-        "  -w, --watch SECONDS     print again every so many seconds, until interrupted\n"
-        "  -h, --help              this text\n\n"
-        "As root it sees every process and the network namespaces of containers. It exits with\n"
-        "0, also when there is no such socket; 1 when the kernel could not be asked or a PID does\n"
-        "not exist; 2 after a mistake in the options.\n\n"
-        "Columns:\n",
-        stdout);
-    listing_explain(&listing_sockets, stdout);
-    fputs("\nColumns with --listen:\n", stdout);
-    listing_explain(&listing_queues, stdout);
-}
+enum { SCREEN_SIZE = 64 * 1024 };
 
 /* False, for those who end with it. */
 static bool complain(const char *what)
 {
     fprintf(stderr, "closewait ps: %s\n", what);
     return false;
-}
-
-static bool add_pids(struct settings *settings, const char *list)
-{
-    char *copy = strdup(list);
-    char *rest = copy;
-    bool good = copy != NULL;
-    for (const char *word; good && (word = strsep(&rest, ","));) {
-        const char *error = NULL;
-        const pid_t pid = (pid_t)strtonum(word, 1, INT_MAX, &error);
-        good = !error;
-        if (good)
-            processes_add(&settings->pids, pid);
-    }
-    free(copy);
-    if (!good)
-        fprintf(stderr,
-                "closewait ps: --pid is '%s': expected process ids, such as 4711 or 4711,4712\n",
-                list);
-    return good;
-}
-
-static bool read_interval(struct settings *settings, const char *text)
-{
-    char *end = NULL;
-    const double seconds = strtod(text, &end);
-    /* Digits alone: strtod takes "inf" and "0x2" too. */
-    const bool number = text[0] && text[strspn(text, "0123456789.")] == '\0' && *end == '\0';
-    if (number && seconds >= WATCH_MIN_S && seconds <= WATCH_MAX_S) {
-        settings->watch_s = seconds;
-        return true;
-    }
-    fprintf(stderr,
-            "closewait ps: --watch is '%s': expected seconds from %g to %g, such as 2 or 0.5\n",
-            text, WATCH_MIN_S, WATCH_MAX_S);
-    return false;
-}
-
-static bool read_format(struct settings *settings, const char *name)
-{
-    settings->json = strcmp(name, "json") == 0;
-    settings->openmetrics = strcmp(name, "openmetrics") == 0;
-    if (settings->json || settings->openmetrics || strcmp(name, "table") == 0)
-        return true;
-    fprintf(stderr, "closewait ps: --format is '%s': expected table, json or openmetrics\n", name);
-    return false;
-}
-
-static bool read_option(struct settings *settings, int option, const char **columns)
-{
-    switch (option) {
-    case 'p':
-        return add_pids(settings, optarg);
-    case 'l':
-        settings->listing = &listing_queues;
-        return true;
-    case 'o':
-        *columns = optarg;
-        return true;
-    case 'n':
-        settings->headings = false;
-        return true;
-    case 'J':
-        settings->json = true;
-        return true;
-    case 'f':
-        return read_format(settings, optarg);
-    case 'w':
-        return read_interval(settings, optarg);
-    default:
-        return false;
-    }
-}
-
-static bool choose_columns(struct settings *settings, const char *columns)
-{
-    char why[512];
-    const struct listing *listing = settings->listing;
-    return listing_choose(listing, columns ? columns : listing->usual, &settings->columns, why,
-                          sizeof(why)) ||
-           complain(why);
-}
-
-/* The format has an end, and no columns. */
-static bool suits_format(const struct settings *settings, const char *columns)
-{
-    if (!settings->openmetrics ||
-        (!columns && settings->watch_s == 0 && settings->listing == &listing_sockets))
-        return true;
-    return complain("--format=openmetrics excludes --watch, --listen and --output: it tells "
-                    "everything, once (closewait watch --metrics keeps a file)");
-}
-
-/* GO_ON, or the exit status after a mistake that was told, or after --help. */
-static int read_arguments(struct settings *settings, int argc, char **argv)
-{
-    static const struct option known[] = {
-        {"pid", required_argument, NULL, 'p'},
-        {"listen", no_argument, NULL, 'l'},
-        {"output", required_argument, NULL, 'o'},
-        {"noheadings", no_argument, NULL, 'n'},
-        {"json", no_argument, NULL, 'J'},
-        {"watch", required_argument, NULL, 'w'},
-        {"help", no_argument, NULL, 'h'},
-        {"format", required_argument, NULL, 'f'},
-        {NULL, 0, NULL, 0},
-    };
-    const char *columns = NULL;
-    opterr = 0;
-    for (int c; (c = getopt_long(argc, argv, "+:p:lo:nJw:h", known, NULL)) != -1;) {
-        if (c == 'h') {
-            print_help();
-            return EXIT_SUCCESS;
-        }
-        if (c == '?' || c == ':') {
-            tell_misuse("ps", c, argv[optind - 1]);
-            return EXIT_USAGE;
-        }
-        if (!read_option(settings, c, &columns))
-            return EXIT_USAGE;
-    }
-    if (optind < argc) {
-        fprintf(stderr,
-                "closewait ps: '%s' is no option: closewait ps --help lists them, and --pid takes "
-                "process ids\n",
-                argv[optind]);
-        return EXIT_USAGE;
-    }
-    return suits_format(settings, columns) && choose_columns(settings, columns) ? GO_ON
-                                                                                : EXIT_USAGE;
 }
 
 /* Whether a process that was asked for is there and may be looked into; tells why not. */
@@ -234,18 +59,18 @@ static bool are_open(const struct pid_list *pids)
     return true;
 }
 
-static void print_rows(const struct settings *settings, const struct rows *rows)
+static void print_rows(const struct ps_arguments *arguments, const struct rows *rows)
 {
-    if (settings->json)
-        table_print_json(settings->listing, &settings->columns, rows);
+    if (arguments->json)
+        table_print_json(arguments->listing, &arguments->columns, rows);
     else
         table_print(
-            &settings->columns, rows,
-            (struct table_style){.headings = settings->headings, .colors = colors_wanted()});
+            &arguments->columns, rows,
+            (struct table_style){.headings = arguments->headings, .colors = colors_wanted()});
 }
 
 /* As watch(1) does it: what does not fit below would scroll the oldest away. */
-static void print_screen(const struct settings *settings, const struct rows *rows)
+static void print_screen(const struct ps_arguments *arguments, const struct rows *rows)
 {
     enum { OTHER_LINES = 6 }; /* ours, the headings, two notes and the cursor's */
     struct winsize window = {0};
@@ -255,9 +80,9 @@ static void print_screen(const struct settings *settings, const struct rows *row
     char clock[32];
     const time_t now = time(NULL);
     strftime(clock, sizeof(clock), "%H:%M:%S", localtime(&now));
-    printf("\033[H\033[2J%s, closewait ps every %g s: %zu row%s\n", clock, settings->watch_s,
+    printf("\033[H\033[2J%s, closewait ps every %g s: %zu row%s\n", clock, arguments->watch_s,
            rows->count, rows->count == 1 ? "" : "s");
-    print_rows(settings, &shown);
+    print_rows(arguments, &shown);
     if (shown.count < rows->count)
         printf("and %zu more\n", rows->count - shown.count);
 }
@@ -289,7 +114,7 @@ static void view_free(struct view *view)
     snapshot_free(&view->snapshot);
 }
 
-static bool view_everything(struct view *view, const struct settings *settings)
+static bool view_everything(struct view *view, const struct ps_arguments *arguments)
 {
     char why[512];
     if (!processes_add_all(&view->every)) {
@@ -298,32 +123,33 @@ static bool view_everything(struct view *view, const struct settings *settings)
     }
     if (!snapshot_take(&view->snapshot, &view->every, why, sizeof(why)))
         return complain(why);
-    view->rows = listing_all(settings->listing, &view->snapshot);
+    view->rows = listing_all(arguments->listing, &view->snapshot);
     return true;
 }
 
-static bool view_chosen(struct view *view, const struct settings *settings)
+static bool view_chosen(struct view *view, const struct ps_arguments *arguments)
 {
     char why[512];
-    if (!are_open(&settings->pids))
+    if (!are_open(&arguments->pids))
         return false;
-    if (!snapshot_take(&view->snapshot, &settings->pids, why, sizeof(why)))
+    if (!snapshot_take(&view->snapshot, &arguments->pids, why, sizeof(why)))
         return complain(why);
-    view->rows = listing_held(settings->listing, &view->snapshot);
+    view->rows = listing_held(arguments->listing, &view->snapshot);
     return true;
 }
 
 /* False after a failure that was told. view_free in either case. */
-static bool view_take(struct view *view, const struct settings *settings)
+static bool view_take(struct view *view, const struct ps_arguments *arguments)
 {
     *view = (struct view){0};
-    return settings->pids.count > 0 ? view_chosen(view, settings) : view_everything(view, settings);
+    return arguments->pids.count > 0 ? view_chosen(view, arguments)
+                                     : view_everything(view, arguments);
 }
 
-static void print_metrics(const struct settings *settings, const struct snapshot *snapshot)
+static void print_metrics(const struct ps_arguments *arguments, const struct snapshot *snapshot)
 {
     struct metrics metrics = {.source = "ps"};
-    if (settings->pids.count > 0)
+    if (arguments->pids.count > 0)
         measure_chosen(&metrics, snapshot);
     else
         measure_machine(&metrics, snapshot);
@@ -331,15 +157,15 @@ static void print_metrics(const struct settings *settings, const struct snapshot
     metrics_free(&metrics);
 }
 
-static bool list(const struct settings *settings)
+static bool list(const struct ps_arguments *arguments)
 {
     struct view view;
-    bool done = view_take(&view, settings);
+    bool done = view_take(&view, arguments);
     if (done) {
-        if (settings->openmetrics)
-            print_metrics(settings, &view.snapshot);
+        if (arguments->openmetrics)
+            print_metrics(arguments, &view.snapshot);
         else
-            print_rows(settings, &view.rows);
+            print_rows(arguments, &view.rows);
         done = tell_written("ps");
         tell_unseen(&view.snapshot);
     }
@@ -347,26 +173,26 @@ static bool list(const struct settings *settings)
     return done;
 }
 
-static bool list_again(const struct settings *settings)
+static bool list_again(const struct ps_arguments *arguments)
 {
     struct view view;
-    bool done = view_take(&view, settings);
+    bool done = view_take(&view, arguments);
     if (done) {
-        if (!settings->json)
+        if (!arguments->json)
             putchar('\n');
-        print_rows(settings, &view.rows);
+        print_rows(arguments, &view.rows);
         done = tell_written("ps");
     }
     view_free(&view);
     return done;
 }
 
-static bool redraw(const struct settings *settings)
+static bool redraw(const struct ps_arguments *arguments)
 {
     struct view view;
-    bool done = view_take(&view, settings);
+    bool done = view_take(&view, arguments);
     if (done) {
-        print_screen(settings, &view.rows);
+        print_screen(arguments, &view.rows);
         done = tell_written("ps");
         tell_unseen(&view.snapshot);
     }
@@ -382,39 +208,39 @@ static void pause_for(double seconds)
 }
 
 /* Returns after a failure alone. */
-static void watch_screen(const struct settings *settings)
+static void watch_screen(const struct ps_arguments *arguments)
 {
     setvbuf(stdout, NULL, _IOFBF, SCREEN_SIZE); /* in one write: it does not flicker */
-    while (redraw(settings))
-        pause_for(settings->watch_s);
+    while (redraw(arguments))
+        pause_for(arguments->watch_s);
 }
 
 /* Returns after a failure alone. */
-static void watch_stream(const struct settings *settings)
+static void watch_stream(const struct ps_arguments *arguments)
 {
-    bool going_on = list(settings);
+    bool going_on = list(arguments);
     while (going_on) {
-        pause_for(settings->watch_s);
-        going_on = list_again(settings);
+        pause_for(arguments->watch_s);
+        going_on = list_again(arguments);
     }
 }
 
 int verb_ps(int argc, char **argv)
 {
-    struct settings settings = {.listing = &listing_sockets, .headings = true};
+    struct ps_arguments arguments;
     bool done = false;
     setlocale(LC_CTYPE, ""); /* else libsmartcols writes a name's other letters in hexadecimal */
-    const int status = read_arguments(&settings, argc, argv);
-    if (status != GO_ON) {
-        free(settings.pids.at);
+    const int status = ps_arguments_read(&arguments, argc, argv);
+    if (status != PS_GO_ON) {
+        free(arguments.pids.at);
         return status;
     }
-    if (settings.watch_s > 0 && isatty(STDOUT_FILENO) && !settings.json)
-        watch_screen(&settings);
-    else if (settings.watch_s > 0)
-        watch_stream(&settings);
+    if (arguments.watch_s > 0 && isatty(STDOUT_FILENO) && !arguments.json)
+        watch_screen(&arguments);
+    else if (arguments.watch_s > 0)
+        watch_stream(&arguments);
     else
-        done = list(&settings);
-    free(settings.pids.at);
+        done = list(&arguments);
+    free(arguments.pids.at);
     return done ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "as_utf8.h"
 #include "found_record.h"
 #include "must.h"
 #include "names.h"
@@ -58,7 +59,12 @@ static void tell_closed(const struct deed *deed, struct text *text)
 {
     const struct record record = found_reap(deed->found, 0, deed->ending);
     const struct told told = {
-        .record = &record, .pid = deed->target->pid, .comm = deed->target->comm, .count = 1};
+        .record = &record,
+        .pid = deed->target->pid,
+        .comm = deed->target->comm,
+        .container = deed->target->container,
+        .count = 1,
+    };
     prose_add(text, &told);
 }
 
@@ -157,11 +163,12 @@ static void set(json_t *object, const char *name, json_t *value)
         must(NULL);
 }
 
-/* A name may hold what is no UTF-8. */
-static json_t *string(const char *words)
+static json_t *string(const char *bytes)
 {
-    json_t *value = json_string(words);
-    return value ? value : json_string("?");
+    char words[512];
+    struct text text = text_in(words, sizeof(words));
+    text_add_as_utf8(&text, bytes);
+    return json_string(words);
 }
 
 static void set_endpoint(json_t *object, const char *name, const struct endpoint *end)
@@ -197,6 +204,8 @@ static void tell_json(const struct deed *deed)
     set_time(object);
     set(object, "pid", json_integer(deed->target->pid));
     set(object, "comm", string(deed->target->comm));
+    if (deed->target->container[0])
+        set(object, "container", string(deed->target->container));
     set(object, "fds", fds);
     set(object, "state", json_string(names_state[found->facts.state]));
     set(object, "verdict", json_string(verdicts[found->ruling.verdict]));

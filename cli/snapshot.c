@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 
+#include "accepted.h"
 #include "array.h"
 #include "netns.h"
 
@@ -89,7 +90,7 @@ bool snapshot_take(struct snapshot *snapshot, const struct pid_list *pids, char 
     *snapshot = (struct snapshot){0};
     if (!netns_visit(pids, read_netns, &reading, &snapshot->closed_namespaces))
         return false;
-    sockets_find_accepted(&snapshot->sockets);
+    accepted_find(&snapshot->sockets);
     sockets_find_listeners(&snapshot->sockets);
     struct inodes inodes = inodes_of(&snapshot->sockets);
     snapshot->holders = holders_find(&inodes, pids);

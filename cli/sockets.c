@@ -20,11 +20,40 @@ enum { ANSWER_SIZE = 32 * 1024 };
 const uint32_t sockets_half_closed = 1 << TCP_CLOSE_WAIT | 1 << TCP_LISTEN;
 const uint32_t sockets_all = UINT32_MAX;
 
+/* The ports that the kernel picks from, of the network namespace that the thread is in. */
+struct picked {
+    unsigned first;
+    unsigned last;
+};
+
 struct dump {
     struct sockets *sockets;
     uint64_t netns;
     uint32_t states;
+    struct picked picked;
 };
+
+/* Where /proc does not say, as it is unless somebody changes it (ip(7)). */
+static struct picked read_picked(void)
+{
+    struct picked picked = {32768, 60999};
+    char line[64] = "";
+    char *rest;
+    FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+    if (!file)
+        return picked;
+    if (fgets(line, sizeof(line), file)) {
+        picked.first = (unsigned)strtoul(line, &rest, 10);
+        picked.last = (unsigned)strtoul(rest, NULL, 10);
+    }
+    fclose(file);
+    return picked;
+}
+
+static bool is_picked(const struct picked *picked, uint16_t port)
+{
+    return port >= picked->first && port <= picked->last;
+}
 
 static struct endpoint endpoint_from(const struct inet_diag_msg *msg, uint16_t port,
                                      const uint32_t *ip)
@@ -72,6 +101,8 @@ static int add_socket(const struct nlmsghdr *header, void *argument)
         .interface = msg->id.idiag_if,
         .state = msg->idiag_state,
         .family = msg->idiag_family,
+        .local_picked = is_picked(&dump->picked, ntohs(msg->id.idiag_sport)),
+        .peer_picked = is_picked(&dump->picked, ntohs(msg->id.idiag_dport)),
     };
     if (msg->idiag_state == TCP_LISTEN) {
         socket.waiting = msg->idiag_rqueue;
@@ -138,7 +169,8 @@ bool sockets_add(struct sockets *sockets, uint64_t netns, uint32_t states, char 
                  strerror(errno));
         return false;
     }
-    struct dump dump = {.sockets = sockets, .netns = netns, .states = states};
+    struct dump dump = {
+        .sockets = sockets, .netns = netns, .states = states, .picked = read_picked()};
     const bool complete =
         mnl_socket_bind(netlink, 0, MNL_SOCKET_AUTOPID) == 0 && dump_families(netlink, &dump);
     const int error = errno;
@@ -196,38 +228,4 @@ void sockets_find_listeners(struct sockets *sockets)
         if (waiting->age_ms > listener->oldest_ms)
             listener->oldest_ms = waiting->age_ms;
     }
-}
-
-struct port {
-    uint64_t netns;
-    uint16_t number;
-};
-
-static int by_port(const void *a, const void *b)
-{
-    const struct port *left = a;
-    const struct port *right = b;
-    if (left->netns != right->netns)
-        return left->netns < right->netns ? -1 : 1;
-    return (left->number > right->number) - (left->number < right->number);
-}
-
-void sockets_find_accepted(struct sockets *sockets)
-{
-    struct port *ports = NULL;
-    size_t count = 0;
-    for (size_t i = 0; i < sockets->count; i++) {
-        if (sockets->at[i].state != TCP_LISTEN)
-            continue;
-        ports = array_grow(ports, count, sizeof(*ports));
-        ports[count++] = (struct port){sockets->at[i].netns, sockets->at[i].local.port};
-    }
-    if (count > 0)
-        qsort(ports, count, sizeof(*ports), by_port);
-    for (size_t i = 0; count > 0 && i < sockets->count; i++) {
-        struct tcp_socket *socket = &sockets->at[i];
-        const struct port own = {socket->netns, socket->local.port};
-        socket->accepted = bsearch(&own, ports, count, sizeof(own), by_port);
-    }
-    free(ports);
 }

@@ -20,6 +20,9 @@ struct tcp_socket {
     uint32_t interface; /* that it is bound to, or 0 */
     uint8_t state;      /* one of those that were asked for */
     uint8_t family;     /* of the socket; an endpoint that is mapped is AF_INET on AF_INET6 */
+    bool local_picked;  /* its own port is one that the kernel picks (ip_local_port_range) */
+    bool peer_picked;   /* the peer's is */
+    bool accepted;      /* as far as can be known: it is an end of a server's (accepted.h) */
 
     /* CLOSE_WAIT */
     uint32_t age_ms;       /* since the peer was last heard: since the FIN, unless it acknowledged
@@ -29,7 +32,6 @@ struct tcp_socket {
     uint32_t sent_ms;      /* since data was last sent; UINT32_MAX: never */
     bool eof_read;         /* the program has read as far as the FIN */
     struct tcp_socket *listener; /* in whose accept queue it waits; NULL: in none that is known */
-    bool accepted;               /* a listener has its port: it is an end of a server's */
     size_t listeners;            /* in how many queues it could wait (SO_REUSEPORT) */
 
     /* LISTEN */
@@ -54,9 +56,6 @@ extern const uint32_t sockets_all;
  */
 bool sockets_add(struct sockets *sockets, uint64_t netns, uint32_t states, char *why,
                  size_t why_size);
-
-/* Finds which are accepted. Once, when all are there, listeners too. */
-void sockets_find_accepted(struct sockets *sockets);
 
 /*
  * Finds the listener of each CLOSE_WAIT socket that waits to be accepted, and counts for it. Once,

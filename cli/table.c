@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "as_utf8.h"
+
 /* An address has at most 56 bytes, an owner two numbers, a name and an address. */
 enum { CELL_SIZE = 256 };
 
@@ -42,9 +44,13 @@ static void add_text_cell(const struct column *column, const struct row *row, st
     column->cell(row, text);
 }
 
+/* Where a table shows what is no text by escapes, libsmartcols puts it into JSON as it is. */
 static void add_json_cell(const struct column *column, const struct row *row, struct text *text)
 {
-    (column->json_cell ? column->json_cell : column->cell)(row, text);
+    char cell[CELL_SIZE];
+    struct text bytes = text_in(cell, sizeof(cell));
+    (column->json_cell ? column->json_cell : column->cell)(row, &bytes);
+    text_add_as_utf8(text, cell);
 }
 
 static void add_rows(struct libscols_table *table, const struct choice *choice,

@@ -6,39 +6,7 @@
 #include <string.h>
 
 #include "must.h"
-
-struct process {
-    int file;
-    struct named *named;
-    struct process *next;  /* of the same pid and name, in another file */
-    struct process *newer; /* of all */
-    struct process *older;
-    struct tally *tallies; /* of all its sites */
-    uint64_t over;         /* what was not told after this line is of a process before it */
-};
-
-struct named {
-    int pid;
-    char *comm;
-    struct process *processes;
-};
-
-struct tally {
-    const struct process *process;
-    struct sums *sums;
-    struct tally *next; /* of the same process */
-    uint64_t line;      /* its last */
-    uint32_t leaks;     /* these three as the lines count them */
-    uint32_t reaps;
-    uint32_t late;
-    uint32_t failed;       /* of the reaps */
-    uint32_t late_reaped;  /* of the late closes: of what was reaped before */
-    uint64_t rescued;      /* reaped too, and not among the reaps */
-    int64_t held_since_ms; /* the first FIN */
-    int64_t first_ms;      /* when its first line was told, as far as there are lines */
-    int64_t last_ms;       /* when it was last known to hold what it holds */
-    struct trend_past past;
-};
+#include "tally_count.h"
 
 struct sums sums_of_none(void)
 {
@@ -71,98 +39,6 @@ enum {
     BYTES_OF_TALLY = sizeof(struct tally) + QUOTA_OF_BLOCK + QUOTA_OF_NODE,
 };
 
-static uint64_t reaped_of(const struct tally *tally)
-{
-    return tally->reaps - tally->failed + tally->rescued;
-}
-
-/* Those that the program closed and nobody had reaped. */
-static uint64_t closed_of(const struct tally *tally)
-{
-    return tally->late - tally->late_reaped;
-}
-
-static uint64_t leaks_of(const struct tally *tally)
-{
-    const uint64_t over = reaped_of(tally) + closed_of(tally);
-    return tally->leaks > over ? tally->leaks : over;
-}
-
-static uint64_t held_of(const struct tally *tally)
-{
-    return leaks_of(tally) - reaped_of(tally) - closed_of(tally);
-}
-
-static uint64_t age_of(const struct tally *tally)
-{
-    return tally->last_ms > tally->first_ms ? (uint64_t)(tally->last_ms - tally->first_ms) : 0;
-}
-
-static bool is_over(const struct tally *tally)
-{
-    return tally->line <= tally->process->over;
-}
-
-/* The count that lines of a type have in common; NULL when they have none. */
-static uint32_t *count_of(struct tally *tally, enum record_type type)
-{
-    switch (type) {
-    case RECORD_LEAK:
-    case RECORD_RESCUE:
-    case RECORD_BIND_CONFLICT:
-        return &tally->leaks;
-    case RECORD_REAP:
-        return &tally->reaps;
-    case RECORD_LATE_CLOSE:
-        return &tally->late;
-    case RECORD_ACCEPT_QUEUE:
-    case RECORD_SUMMARY:
-    case RECORD_DESCRIPTORS:
-    case RECORD_GIVEN_BACK:
-        break;
-    }
-    return NULL;
-}
-
-static void worsen(enum trend *trend, enum trend other)
-{
-    if (other > *trend)
-        *trend = other;
-}
-
-static void note_held(const struct tally *tally, int64_t time_ms, int64_t change)
-{
-    if (tally->sums->series)
-        series_add(tally->sums->series, time_ms, change);
-}
-
-static void sum_up(const struct tally *tally)
-{
-    struct sums *sums = tally->sums;
-    const uint64_t held = held_of(tally);
-    if (is_over(tally))
-        note_held(tally, tally->last_ms, -(int64_t)held);
-    sums->leaks += leaks_of(tally);
-    sums->reaped += reaped_of(tally);
-    sums->late += tally->late;
-    if (is_over(tally))
-        sums->held_at_end += held;
-    else
-        sums->held += held;
-    worsen(is_over(tally) ? &sums->trend_at_end : &sums->trend,
-           trend_of(&tally->past, (uint32_t)held, age_of(tally)));
-    if (!is_over(tally) && held > 0 && tally->held_since_ms < sums->held_since_ms)
-        sums->held_since_ms = tally->held_since_ms;
-}
-
-static void empty(struct tally *tally)
-{
-    tally->leaks = tally->reaps = tally->late = tally->failed = tally->late_reaped = 0;
-    tally->rescued = 0;
-    tally->held_since_ms = tally->first_ms = INT64_MAX;
-    tally->past = (struct trend_past){0};
-}
-
 static struct tally *tally_of(const struct tallies *tallies, const struct process *process,
                               struct sums *sums)
 {
@@ -185,7 +61,7 @@ static void end_process(struct tallies *tallies, struct process *process)
         struct tally *tally = process->tallies;
         process->tallies = tally->next;
         tdelete(tally, &tallies->by_site, compare_tallies);
-        sum_up(tally);
+        tally_sum_up(tally);
         free(tally);
         quota_give(tallies->quota, QUOTA_PROCESSES, BYTES_OF_TALLY);
     }
@@ -297,7 +173,7 @@ static void join(struct tallies *tallies, struct process *process, struct proces
     struct tally **at = &other->tallies;
     while (*at) {
         struct tally *tally = *at;
-        if (is_over(tally) || tally_of(tallies, process, tally->sums)) {
+        if (tally_is_over(tally) || tally_of(tallies, process, tally->sums)) {
             at = &tally->next;
             continue;
         }
@@ -318,7 +194,7 @@ static struct tally *go_on(struct tallies *tallies, struct process *process,
 {
     for (struct process *other = process->next; other && entry->since > 0; other = other->next) {
         struct tally *tally = tally_of(tallies, other, sums);
-        if (!tally || is_over(tally) || *count_of(tally, entry->type) != entry->since)
+        if (!tally || tally_is_over(tally) || !tally_goes_on(tally, entry))
             continue;
         join(tallies, process, other);
         return tally_of(tallies, process, sums);
@@ -331,56 +207,20 @@ static struct tally *make_tally(struct tallies *tallies, struct process *process
     make_room(tallies, process, process->named, BYTES_OF_TALLY);
     struct tally *tally = must(calloc(1, sizeof(*tally)));
     tally->sums = sums;
-    empty(tally);
+    tally_empty(tally);
     link_tally(tallies, tally, process);
     return tally;
-}
-
-static bool begins_anew(struct tally *tally, const struct log_entry *entry)
-{
-    const uint32_t before = *count_of(tally, entry->type);
-    if (entry->since < 0 && is_over(tally))
-        return true;
-    return (entry->since == 0 && before > 0) || (entry->count > 0 && entry->count < before);
 }
 
 /* Its pid is another process's by now; the other sites of this one have yet to show that. */
 static void begin_anew(struct tallies *tallies, struct process *process, struct tally *tally)
 {
-    if (!is_over(tally)) {
+    if (!tally_is_over(tally)) {
         process->over = tallies->line - 1;
         tallies->processes++;
     }
-    sum_up(tally);
-    empty(tally);
-}
-
-/* What got no line of its own is taken to be as the line that tells of it. */
-static void count_line(struct tally *tally, const struct log_entry *entry)
-{
-    uint32_t *count = count_of(tally, entry->type);
-    const uint32_t before = *count;
-    if (entry->count > before)
-        *count = entry->count;
-    if (entry->failed)
-        tally->failed += *count - before;
-    if (entry->of_reaped)
-        tally->late_reaped += *count - before;
-    if (*count == 0)
-        *count = 1;
-    tally->rescued += entry->reaped;
-}
-
-static void count_age(struct tally *tally, const struct log_entry *entry)
-{
-    const int64_t age_ms =
-        entry->fin_age_ms > entry->site_age_ms ? entry->fin_age_ms : entry->site_age_ms;
-    if (entry->time_ms - age_ms < tally->held_since_ms)
-        tally->held_since_ms = entry->time_ms - age_ms;
-    if (entry->time_ms < tally->first_ms)
-        tally->first_ms = entry->time_ms;
-    tally->last_ms = entry->time_ms;
-    trend_note(&tally->past, (uint32_t)held_of(tally), age_of(tally));
+    tally_sum_up(tally);
+    tally_empty(tally);
 }
 
 struct told_by tallies_add(struct tallies *tallies, const struct log_entry *entry, int file,
@@ -396,18 +236,15 @@ struct told_by tallies_add(struct tallies *tallies, const struct log_entry *entr
     if (!tally) {
         tally = make_tally(tallies, process, sums);
         told.new_process = true;
-    } else if (begins_anew(tally, entry)) {
+    } else if (tally_begins_anew(tally, entry)) {
         begin_anew(tallies, process, tally);
         told.new_process = true;
     }
-    const uint64_t before = leaks_of(tally);
-    const uint64_t held = held_of(tally);
+    const uint64_t before = tally_leaks(tally);
     const uint64_t reaps = tally->reaps + tally->rescued;
     tally->line = tallies->line;
-    count_line(tally, entry);
-    count_age(tally, entry);
-    note_held(tally, entry->time_ms, (int64_t)(held_of(tally) - held));
-    told.new_leak = leaks_of(tally) > before;
+    tally_count(tally, entry);
+    told.new_leak = tally_leaks(tally) > before;
     told.reaps = tally->reaps + tally->rescued - reaps;
     return told;
 }
@@ -416,8 +253,8 @@ static uint64_t known_of(const struct process *process)
 {
     uint64_t known = 0;
     for (const struct tally *tally = process->tallies; tally; tally = tally->next)
-        if (!is_over(tally))
-            known += leaks_of(tally);
+        if (!tally_is_over(tally))
+            known += tally_leaks(tally);
     return known;
 }
 
@@ -435,7 +272,7 @@ static void join_by_summary(struct tallies *tallies, struct process *process, ui
 static void hold_until(const struct process *process, int64_t time_ms)
 {
     for (struct tally *tally = process->tallies; tally; tally = tally->next)
-        if (!is_over(tally))
+        if (!tally_is_over(tally))
             tally->last_ms = time_ms;
 }
 
@@ -471,7 +308,7 @@ static void free_named(void *node)
 
 static void free_tally(void *node)
 {
-    sum_up(node);
+    tally_sum_up(node);
     free(node);
 }
 

@@ -53,7 +53,7 @@ void watch_metrics_look(struct watch_metrics *own, struct watched *const *watche
         return;
     own->due_ms = now + WRITE_MS;
     own->written = own->metrics.counted;
-    metrics_renew(&own->metrics);
+    metrics_renew(&own->metrics, now);
     measure_all(&own->metrics, watched, count);
     measure_unseen(&own->metrics, unseen);
     const bool good = metrics_write(&own->metrics, own->path, why, sizeof(why));

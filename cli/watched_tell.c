@@ -98,6 +98,7 @@ static void tell_with(const struct watched *watched, struct told *told, const js
     told->pid = watched->target.pid;
     told->comm = watched->target.comm;
     told->container = watched->target.container;
+    told->outside = true;
     told->time_ms = wall_ms();
     told->action = rules->options.action;
     told->site_age_ms = watched->leaked ? (uint32_t)(clock_ms() - watched->first_ms) : 0;

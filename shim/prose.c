@@ -152,6 +152,14 @@ static void add_origin(struct text *text, const struct told *told)
     add_trace(text, "    last read or written at:", &told->last);
 }
 
+/* Who could close it, where nobody may: the shim by its options, the command by its own. */
+static const char *leave_to_close(const struct told *told)
+{
+    if (told->action != ACTION_LOG)
+        return "";
+    return told->outside ? ", or give closewait --action=close" : ", or run with action=close";
+}
+
 static void add_advice(struct text *text, const struct told *told)
 {
     const struct leak *leak = &told->record->leak;
@@ -159,11 +167,12 @@ static void add_advice(struct text *text, const struct told *told)
     text_add_uint(text, (uint64_t)leak->fd);
     text_add(text, leak->state == TCP_CLOSE_WAIT ? ") when the peer closes" : ") it");
     if (leak->class == CLASS_DATA_UNREAD)
-        text_add(text, "; never closed for the program while bytes are unread\n");
+        text_add(text, "; never closed for the program while bytes are unread");
     else if (told->action == ACTION_CLOSE_DEAD && leak->state == TCP_CLOSE_WAIT)
-        text_add(text, "; closed for the program once its peer is proven gone\n");
+        text_add(text, "; closed for the program once its peer is proven gone");
     else
-        text_add(text, told->action == ACTION_LOG ? ", or run with action=close\n" : "\n");
+        text_add(text, leave_to_close(told));
+    text_add(text, "\n");
     if (told->opened.count > 0 && !told->symbolized)
         text_add(text, "    for functions and lines: closewait run, or closewait report\n");
 }

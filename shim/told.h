@@ -53,6 +53,7 @@ struct told {
     int opener; /* of an inherited socket: the pid of who had it before; 0: not known */
     const char *comm;
     const char *container; /* that it is in, for who looks from outside */
+    bool outside;          /* it is the command that looks, and could close */
     enum action action;
     bool reuseaddr;       /* the option is on */
     uint64_t site;        /* depot_hash of the leak's opened_at */

@@ -15,6 +15,7 @@ static char text[512 * 1024];
 
 static const char *printed(const struct metrics *metrics, enum exposition exposition)
 {
+    text[0] = '\0';
     FILE *to = fmemopen(text, sizeof(text), "w");
     metrics_print(metrics, exposition, to);
     fclose(to);
@@ -101,7 +102,7 @@ Test(metrics, that_are_renewed_forget_gauges_and_keep_counters)
     add(&metrics, METRIC_SOCKETS_AGE, "p", 7);
     add(&metrics, METRIC_DESCRIPTORS_LEFT, "p", 7);
     add(&metrics, METRIC_LEAKS, "p", 7);
-    metrics_renew(&metrics);
+    metrics_renew(&metrics, 5000);
     add(&metrics, METRIC_LEAKS, "p", 1);
     printed(&metrics, EXPOSITION_PROMETHEUS);
     must_have("closewait_sockets{source=\"t\",process=\"p\"} 0\n");
@@ -154,6 +155,89 @@ Test(metrics, put_what_has_no_room_together)
     must_have("age_seconds{source=\"t\",process=\"other\"} 249\n");
     cr_expect_eq(times(text, "closewait_sockets{"), METRICS_SETS + 1);
     metrics_free(&metrics);
+}
+
+/* Adds so many processes that were not there before. */
+static void add_strangers(struct metrics *metrics, enum metric metric, int count)
+{
+    static int strangers;
+    char name[32];
+    for (int i = 0; i < count; i++) {
+        snprintf(name, sizeof(name), "s%d", strangers++);
+        add(metrics, metric, name, 1);
+    }
+}
+
+Test(metrics, say_of_a_gauge_that_is_gone_0_for_five_minutes_and_then_nothing)
+{
+    static const struct {
+        uint64_t ms;
+        const char *line; /* NULL: there is none */
+    } rounds[] = {
+        {1000, "process=\"p\"} 0\n"},
+        {1000 + METRICS_ZERO_MS - 5000, "process=\"p\"} 0\n"},
+        {1000 + METRICS_ZERO_MS, NULL},
+    };
+    struct metrics metrics = {.source = "t"};
+    add(&metrics, METRIC_SOCKETS, "p", 1);
+    for (size_t i = 0; i < sizeof(rounds) / sizeof(rounds[0]); i++) {
+        metrics_renew(&metrics, rounds[i].ms);
+        printed(&metrics, EXPOSITION_PROMETHEUS);
+        cr_expect_not_null(strstr(text, rounds[i].line ? rounds[i].line : ""), "%s", text);
+        cr_expect_eq(times(text, "{"), rounds[i].line ? 1 : 0, "%s", text);
+    }
+    cr_expect_eq(metrics.sets[METRIC_SOCKETS], 0);
+    metrics_free(&metrics);
+}
+
+/* However long the last round is ago: nobody could have read it. */
+Test(metrics, say_0_once_of_every_gauge_that_goes)
+{
+    struct metrics metrics = {.source = "t"};
+    metrics_renew(&metrics, 1000);
+    add(&metrics, METRIC_SOCKETS, "p", 1);
+    metrics_renew(&metrics, 2 * METRICS_ZERO_MS);
+    add_strangers(&metrics, METRIC_SOCKETS, METRICS_SETS);
+    printed(&metrics, EXPOSITION_PROMETHEUS);
+    must_have("process=\"p\"} 0\n");
+    must_have("process=\"other\"} 1\n");
+    metrics_free(&metrics);
+}
+
+Test(metrics, have_room_for_what_comes_when_gauges_are_gone)
+{
+    struct metrics metrics = {.source = "t"};
+    for (uint64_t round = 1; round <= 6; round++) {
+        metrics_renew(&metrics, round * 5000);
+        add(&metrics, METRIC_SOCKETS, "p", (double)round);
+        add_strangers(&metrics, METRIC_SOCKETS, METRICS_SETS / 3);
+    }
+    printed(&metrics, EXPOSITION_PROMETHEUS);
+    must_have("process=\"p\"} 6\n");
+    cr_expect_null(strstr(text, "other"), "%s", text);
+    cr_expect_leq(times(text, "closewait_sockets{"), METRICS_SETS);
+    metrics_free(&metrics);
+}
+
+Test(metrics, let_a_counter_go_for_another_when_it_stood_still_for_an_hour)
+{
+    static const struct {
+        uint64_t ms;
+        bool kept;
+    } rows[] = {{METRICS_COUNTER_MS - 1, true}, {METRICS_COUNTER_MS, false}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct metrics metrics = {.source = "t"};
+        metrics_renew(&metrics, 1);
+        add(&metrics, METRIC_LEAKS, "p", 1);
+        metrics_renew(&metrics, 2);
+        add_strangers(&metrics, METRIC_LEAKS, METRICS_SETS - 1);
+        metrics_renew(&metrics, 1 + rows[i].ms);
+        add_strangers(&metrics, METRIC_LEAKS, 1);
+        printed(&metrics, EXPOSITION_PROMETHEUS);
+        cr_expect_eq(strstr(text, "process=\"p\"") != NULL, rows[i].kept);
+        cr_expect_eq(strstr(text, "process=\"other\"} 1\n") != NULL, rows[i].kept);
+        metrics_free(&metrics);
+    }
 }
 
 Test(metrics, are_put_into_a_file_that_all_may_read_and_nothing_else)

@@ -119,3 +119,28 @@ Test(outside_container, is_watched_and_named_in_reports)
     must_be_valid(watch.reported);
     end_container(&program);
 }
+
+Test(outside_container, is_named_by_reap_too)
+{
+    static const struct {
+        const char *options;
+        const char *expected;
+    } rows[] = {
+        {"--dry-run", "] in machine:%s: fd "},
+        {"--dry-run --format=json", "\"container\":\"machine:%s\","},
+        {"", "] in machine:%s: reap: fd "},
+    };
+    struct program program;
+    char expected[96];
+    char pid[16];
+    start_container(&program);
+    shell(pid, sizeof(pid), "%s ps -n -o CONTAINER,PID | sed -n 's/^machine:%s *//p'",
+          built("closewait"), name);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        shell(said, sizeof(said), "%s reap --all --grace=1ms %s %d 2>&1", built("closewait"),
+              rows[i].options, atoi(pid));
+        snprintf(expected, sizeof(expected), rows[i].expected, name);
+        cr_expect_not_null(strstr(said, expected), "no %s in %s", expected, said);
+    }
+    end_container(&program);
+}

@@ -137,6 +137,28 @@ Test(outside_metrics, tell_accepted_sockets_and_the_queue_by_the_port_of_the_lis
     shell(said, sizeof(said), "rm -r %s", folder);
 }
 
+/* By their own port, and not each by its peer's. */
+Test(outside_metrics, tell_accepted_sockets_of_a_listener_that_has_closed)
+{
+    enum { SOCKETS = 5 };
+    in_port_t port = 0;
+    char labels[96];
+    make_folder("x.prom");
+    const int listener = peer_listen(AF_INET, &port);
+    for (int i = 0; i < SOCKETS; i++) {
+        const int fd = dial(AF_INET, port);
+        cr_assert_geq(accept(listener, NULL, NULL), 0);
+        close(fd);
+    }
+    close(listener);
+    shell(said, sizeof(said), "%s ps --pid=%d --format=openmetrics 2>&1 >%s", built("closewait"),
+          (int)getpid(), file);
+    cr_expect_str_empty(said);
+    snprintf(labels, sizeof(labels), "direction=\"accepted\",port=\"%d\"", port);
+    must_count("closewait_sockets", labels, "5");
+    shell(said, sizeof(said), "rm -r %s", folder);
+}
+
 Test(outside_metrics, of_watch_are_refused_where_they_cannot_be_written)
 {
     cr_expect_eq(shell(said, sizeof(said), "%s watch --metrics=/nonexistent/x.prom %d 2>&1",

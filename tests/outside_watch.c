@@ -48,13 +48,14 @@ Test(outside_watch, reports_a_leak_once_and_the_sum_at_the_end)
     start_leaker(&program, ARGS("nothing"));
     program_start(&watch, NULL,
                   ARGS(built("closewait"), "watch", "--grace=100ms", number(program.pid)));
-    program_must_report(&watch, "or run with action=close\n");
+    program_must_report(&watch, "or give closewait --action=close\n");
     must_have(watch.reported, ": leak: fd 3  127.0.0.1:");
     must_have(watch.reported, "  CLOSE_WAIT: the peer closed ");
     must_have(watch.reported, "    class eof-unread (it has not read since); 0 bytes unread, ");
     must_have(watch.reported,
               "    opened where closewait could not see it, so without a stack; found 0.");
-    must_have(watch.reported, "    close(3) when the peer closes, or run with action=close\n");
+    must_have(watch.reported,
+              "    close(3) when the peer closes, or give closewait --action=close\n");
     program_go_on(&program);
     cr_expect_eq(program_end(&program), 0);
     cr_expect_eq(program_end(&watch), 0);

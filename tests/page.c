@@ -2,8 +2,10 @@
  * closewait report --format=html: what is in the page. How it looks and works in a browser is
  * tested by tests/long/page.py.
  */
+#define _GNU_SOURCE
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "finding.h"
@@ -90,6 +92,54 @@ Test(page, tells_what_leaked)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         cr_expect_str_eq(page_says(rows[i].expression), rows[i].said, "%s: %s", rows[i].expression,
                          said);
+}
+
+/* The earliest of all, whatever it tells. */
+Test(page, says_from_when_its_records_are)
+{
+    static const struct {
+        const char *log;
+        const char *said;
+    } rows[] = {
+        {LEAK(10, 1, a1, 1, 0) LEAK(20, 1, a1, 2, 1), "2026-01-12 08:10:00"},
+        {QUEUE(05, 3, "0.0.0.0:80", 5, 3, 12.5) "}\n" LEAK(10, 1, a1, 1, 0), "2026-01-12 08:05:00"},
+        {QUEUE(05, 3, "0.0.0.0:80", 5, 3, 12.5) "}\n" SUMMARY(20, 3, 0), "2026-01-12 08:05:00"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        json_log("log", rows[i].log);
+        cr_expect_str_eq(page_says("re.findall(r\"From ([0-9: -]{19})\", words)[0]"), rows[i].said,
+                         "%zu: %s", i, said);
+    }
+}
+
+/* As docs/schema.json has them. */
+Test(page, knows_every_outcome)
+{
+    json_log("log",
+             REAP(30, 1, a1, gone, 1, 0) REAP(31, 1, a1, closing, 2, 1) REAP(32, 1, a1, held, 3, 2)
+                 REAP(33, 1, a1, unknown, 4, 3) REAP(34, 1, a1, failed, 5, 4));
+    cr_expect_str_eq(page_says("[data[\"outcomes\"][row[12]] for row in data[\"records\"]]"),
+                     "['gone', 'closing', 'held', 'unknown', 'failed']", "%s", said);
+}
+
+/* The script goes down a stack frame by frame, and has a stack of its own. */
+Test(page, draws_no_more_frames_than_the_shim_keeps)
+{
+    enum { FRAMES = 100 };
+    char *log = NULL;
+    size_t len = 0;
+    FILE *to = open_memstream(&log, &len);
+    fputs(BEGIN("leak", 00, 1) FACTS(a1) ",\"open_stack\":[", to);
+    for (int i = 0; i < FRAMES; i++)
+        fprintf(to,
+                "%s{\"module\":\"/opt/app\",\"build_id\":\"\",\"offset\":%d,\"symbol\":\"f%d\"}",
+                i > 0 ? "," : "", i, i);
+    fputs("]" COUNTS(1, 0), to);
+    fclose(to);
+    json_log("log", log);
+    free(log);
+    cr_expect_str_eq(page_says("len(data[\"sites\"][0][\"stack\"]), len(data[\"frames\"])"),
+                     "(64, 64)", "%s", said);
 }
 
 Test(page, of_nothing_says_so)

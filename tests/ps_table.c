@@ -107,6 +107,35 @@ Test(ps_table, prints_json_that_parses_whatever_a_process_is_called)
     must_say("1\n", own_pid("--pid=%d -n | wc -l"));
 }
 
+/* The names of a process, as JSON and as a table have them. */
+Test(ps_table, shows_what_is_no_text_by_escapes_or_as_latin_1)
+{
+    static const struct {
+        const char *name;
+        const char *json;  /* as Python writes it */
+        const char *shown; /* NULL: that depends on the locale */
+    } rows[] = {
+        {"a\xff", "'a\\xff'", "a\\xff"},
+        {"t\xe9 \xe2\x82", "'t\\xe9 \\xe2\\x82'", "t\\xe9 \\xe2\\x82"},
+        {"\xc3\xa9", "'\\xe9'", NULL},
+        {"\x1b[1m\n\x7f", "'\\x1b[1m\\n\\x7f'", "\\x1b[1m\\x0a\\x7f"},
+    };
+    in_port_t port = 0;
+    const int listener = peer_listen(AF_INET, &port);
+    half_closed(listener, port, 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char expected[128];
+        prctl(PR_SET_NAME, rows[i].name);
+        snprintf(expected, sizeof(expected), "%s\n", rows[i].json);
+        must_say(expected, own_pid("--pid=%d -J | python3 -c 'import json, sys; print(ascii("
+                                   "json.loads(sys.stdin.buffer.read().decode(\"utf-8\"))"
+                                   "[\"sockets\"][0][\"command\"]))'"));
+        snprintf(expected, sizeof(expected), "%s\n", rows[i].shown);
+        if (rows[i].shown)
+            must_say(expected, own_pid("--pid=%d -n -o COMMAND"));
+    }
+}
+
 Test(ps_table, says_nothing_where_there_is_nothing)
 {
     must_say("", own_pid("--pid %d"));

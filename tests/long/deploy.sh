@@ -62,6 +62,9 @@ type_it() { # COMMAND: for seven minutes at the most
 seccomp_of_watch() {
     grep Seccomp: "/proc/$(systemctl show -p MainPID --value closewait-watch@legacy)/status"
 }
+arguments_of_watch() {
+    tr '\0' ' ' <"/proc/$(systemctl show -p MainPID --value closewait-watch@legacy)/cmdline"
+}
 nothing_said() {
     "$@" >/trial/said 2>&1 && ! [ -s /trial/said ]
 }
@@ -88,6 +91,14 @@ show $? 'systemd-analyze finds nothing wrong with the unit that closes'
 seccomp_of_watch >/trial/said 2>&1
 grep -q 0 /trial/said
 show $? 'a watcher that closes is under none'
+install -m 644 /usr/share/doc/closewait/examples/deploy/watch-journal.conf \
+    /etc/systemd/system/closewait-watch@legacy.service.d/journal.conf
+systemctl daemon-reload
+systemctl restart closewait-watch@legacy
+type_it "arguments_of_watch | grep -e '--action=close --output=journal --format=json'"
+show $? 'with both drop-ins it closes, and reports to the journal'
+nothing_said systemd-analyze verify --man=no closewait-watch@legacy.service
+show $? 'systemd-analyze finds nothing wrong with the unit with both'
 type_it '! closewait ps | grep legacy'
 show $? 'nothing is left in CLOSE_WAIT'
 systemctl is-active legacy prometheus prometheus-node-exporter closewait-watch@legacy >/trial/said
