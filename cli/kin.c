@@ -25,20 +25,9 @@ struct census {
     size_t count;
 };
 
-static bool is_in(const struct pid_list *list, pid_t pid)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (list->at[i] == pid)
-            return true;
-    return false;
-}
-
 static bool is_watched(const struct kin *kin, pid_t pid)
 {
-    for (size_t i = 0; i < kin->count; i++)
-        if (kin->at[i]->target.pid == pid)
-            return true;
-    return false;
+    return watched_has(kin->at, kin->count, pid);
 }
 
 static struct newcomer *newcomer_of(const struct kin *kin, pid_t pid)
@@ -132,9 +121,8 @@ static void begin(struct kin *kin, const struct process *process, const char *wh
     char why_not[512];
     struct watched *watched = must(malloc(sizeof(*watched)));
     if (!watched_begin(watched, process->pid, rules, why_not, sizeof(why_not))) {
-        const char state = process_state(process->pid);
         free(watched);
-        if (state && state != 'Z' && state != 'X')
+        if (!process_has_ended(process->pid))
             refuse(kin, process->pid, why, why_not);
         return;
     }
@@ -188,7 +176,8 @@ static void begin_all(struct kin *kin, const struct census *census, const struct
     const uint64_t now = clock_ms();
     for (size_t i = 0; i < census->count; i++) {
         const struct process *process = &census->at[i];
-        if (!process->is_kin || is_watched(kin, process->pid) || is_in(&kin->refused, process->pid))
+        if (!process->is_kin || is_watched(kin, process->pid) ||
+            processes_have(&kin->refused, process->pid))
             continue;
         const struct gap gap = service_gap(service, process->pid);
         if (gap.why && waited_ms(kin, process->pid, now) < gap.patience_ms)

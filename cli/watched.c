@@ -47,6 +47,14 @@ bool watched_begin(struct watched *watched, pid_t pid, const struct rules *rules
     return false;
 }
 
+bool watched_has(struct watched *const *at, size_t count, pid_t pid)
+{
+    for (size_t i = 0; i < count; i++)
+        if (at[i]->target.pid == pid)
+            return true;
+    return false;
+}
+
 static struct memory *memory_of(struct watched *watched, uint64_t cookie)
 {
     for (size_t i = 0; i < watched->count; i++)

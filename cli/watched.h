@@ -56,6 +56,9 @@ struct watched {
 bool watched_begin(struct watched *watched, pid_t pid, const struct rules *rules, char *why,
                    size_t why_size);
 
+/* Whether the process is one of those count. */
+bool watched_has(struct watched *const *at, size_t count, pid_t pid);
+
 /* One look, with what there is to tell and to close. False when the process has ended. */
 bool watched_look(struct watched *watched, const struct rules *rules);
 
