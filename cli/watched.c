@@ -157,23 +157,56 @@ static void complain(struct watched *watched, const char *why)
     watched->troubled = true;
 }
 
+/* The record has the number alone, as the shim's. */
+static void explain_failure(struct watched *watched, int error)
+{
+    if (watched->failure == error)
+        return;
+    watched->failure = error;
+    fprintf(stderr, "closewait watch: process %d: what has leaked cannot be closed: %s%s\n",
+            (int)watched->target.pid, strerror(error),
+            error == EMFILE ? ": it has no descriptor left: run closewait with CAP_SYS_RESOURCE, "
+                              "or raise the limit of the process (prlimit --nofile)"
+                            : "");
+}
+
+/* Each try stops the process. */
+static void put_off(struct memory *memory)
+{
+    enum { FIRST_MS = 1000, LONGEST_MS = 300000 };
+    memory->pause_ms = memory->pause_ms ? 2 * memory->pause_ms : FIRST_MS;
+    if (memory->pause_ms > LONGEST_MS)
+        memory->pause_ms = LONGEST_MS;
+    memory->retry_ms = clock_ms() + memory->pause_ms;
+}
+
+static void count_burial(struct watched *watched, const struct grave *grave, enum ending ending,
+                         const struct rules *rules)
+{
+    struct memory *memory = memory_of(watched, grave->found->cookie);
+    if (grave->burial == BURIAL_OTHER || grave->burial == BURIAL_SPARED || !memory)
+        return;
+    memory->closed = grave->burial == BURIAL_DONE;
+    if (!memory->closed)
+        put_off(memory);
+    if (grave->burial == BURIAL_NOT_YET || (!memory->closed && memory->error == grave->error))
+        return;
+    memory->error = grave->error;
+    watched->reaped += memory->closed;
+    measure_reap(watched->metrics, watched, grave->error);
+    watched_tell_reap(watched, grave->found, grave->error, ending, rules);
+    if (grave->error)
+        explain_failure(watched, grave->error);
+}
+
 static void close_all(struct watched *watched, struct burials *burials, const struct rules *rules)
 {
     char why[512];
     const bool stopped = burials_make(burials, &watched->target, &rules->options, why, sizeof(why));
     if (!stopped)
         complain(watched, why);
-    for (size_t i = 0; i < burials->count; i++) {
-        const struct grave *grave = &burials->at[i];
-        struct memory *memory = memory_of(watched, grave->found->cookie);
-        if (grave->burial != BURIAL_DONE && grave->burial != BURIAL_FAILED)
-            continue;
-        if (grave->burial == BURIAL_DONE && memory)
-            memory->closed = true;
-        watched->reaped += grave->burial == BURIAL_DONE;
-        measure_reap(watched->metrics, watched, grave->error);
-        watched_tell_reap(watched, grave->found, grave->error, burials->endings[i], rules);
-    }
+    for (size_t i = 0; i < burials->count; i++)
+        count_burial(watched, &burials->at[i], burials->endings[i], rules);
 }
 
 /* Of the sockets that are there no more. */
@@ -241,7 +274,8 @@ static void judge_all(struct watched *watched, struct findings *findings, const 
         found->ruling = judge(&found->facts, &found->history, &rules->options);
         tell_leak(watched, found, memory, rules, now);
         probe(watched, memory, found, rules);
-        if (found->ruling.reap != REAP_NOT && !found->shared && !is_spared(found, rules))
+        if (found->ruling.reap != REAP_NOT && !found->shared && now >= memory->retry_ms &&
+            !is_spared(found, rules))
             burials_add(&burials, found, false);
     }
     if (burials.count > 0)

@@ -30,7 +30,10 @@ struct memory {
     bool closed; /* by us */
     bool there;  /* in this look */
     struct probing probing;
-    int fd; /* the rest is for the record of a late close */
+    int error;         /* why it could not be closed the last time, or 0 */
+    uint32_t pause_ms; /* before that is tried again; 0: it was not tried */
+    uint64_t retry_ms; /* when it is */
+    int fd;            /* the rest is for the record of a late close */
     struct endpoint local;
     struct endpoint peer;
 };
@@ -49,6 +52,7 @@ struct watched {
     uint32_t reaped;
     uint32_t late;
     uint32_t suppressed;
+    int failure;   /* the errno that was last said to keep us from closing */
     bool troubled; /* that something keeps us from it was said */
 };
 
