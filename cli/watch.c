@@ -84,6 +84,8 @@ static bool read_pids(struct watch *watch, int argc, char **argv)
         }
         processes_add(&watch->pids, pid);
     }
+    if (watch->name && !watch->name[0])
+        return complain("--name is empty: expected a name, as ps -o comm shows it");
     if (watch->name && watch->pids.count > 0)
         return complain("--name and process ids exclude each other: give one of them");
     if (!watch->name && watch->pids.count == 0)
@@ -124,7 +126,7 @@ static int read_arguments(struct watch *watch, int argc, char **argv)
     }
     struct options options;
     if (!options_read(watch->words, &options, why, sizeof(why)) ||
-        !rules_begin(&watch->rules, &options, why, sizeof(why))) {
+        !rules_begin(&watch->rules, "watch", &options, why, sizeof(why))) {
         complain(why);
         return EXIT_USAGE;
     }
@@ -150,7 +152,7 @@ static void begin(struct watch *watch, pid_t pid)
 {
     char why[512];
     struct watched *watched = must(malloc(sizeof(*watched)));
-    if (!watched_begin(watched, pid, &watch->rules, why, sizeof(why))) {
+    if (!watched_begin(watched, pid, why, sizeof(why))) {
         free(watched);
         refuse(watch, pid, why);
         return;
@@ -277,6 +279,8 @@ static bool go_on(struct watch *watch)
     sigset_t ending;
     const struct timespec between = pace(&watch->rules.options);
     block_endings(&ending);
+    signal(SIGPIPE, SIG_IGN); /* of the reports' reader, who may go */
+    signal(SIGXFSZ, SIG_IGN); /* of a file of them that may not grow */
     descriptors_take_all();
     do {
         begin_all(watch);

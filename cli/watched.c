@@ -2,13 +2,11 @@
 #include "watched.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "array.h"
 #include "burials.h"
@@ -19,29 +17,10 @@
 #include "threads.h"
 #include "watched_tell.h"
 
-static bool open_output(struct watched *watched, const struct options *options, char *why,
-                        size_t why_size)
+bool watched_begin(struct watched *watched, pid_t pid, char *why, size_t why_size)
 {
-    char path[OPTIONS_PATH_SIZE];
-    watched->output = STDERR_FILENO;
-    if (!options->output[0])
-        return true;
-    watched->output =
-        options_output(options, watched->target.pid, path)
-            ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600)
-            : -1;
-    if (watched->output < 0)
-        snprintf(why, why_size, "output '%s' cannot be written: %s", options->output,
-                 strerror(errno));
-    return watched->output >= 0;
-}
-
-bool watched_begin(struct watched *watched, pid_t pid, const struct rules *rules, char *why,
-                   size_t why_size)
-{
-    *watched = (struct watched){.output = -1};
-    if (target_open(&watched->target, pid, why, why_size) &&
-        open_output(watched, &rules->options, why, why_size))
+    *watched = (struct watched){0};
+    if (target_open(&watched->target, pid, why, why_size))
         return true;
     target_close(&watched->target);
     return false;
@@ -150,21 +129,21 @@ static void tell_leak(struct watched *watched, const struct found *found, struct
 }
 
 /* What keeps us from a process is said when it begins to, and not with every look. */
-static void complain(struct watched *watched, const char *why)
+static void complain(struct watched *watched, const char *why, const struct rules *rules)
 {
     if (!watched->troubled)
-        fprintf(stderr, "closewait watch: %s\n", why);
+        fprintf(stderr, "closewait %s: %s\n", rules->verb, why);
     watched->troubled = true;
 }
 
 /* The record has the number alone, as the shim's. */
-static void explain_failure(struct watched *watched, int error)
+static void explain_failure(struct watched *watched, int error, const struct rules *rules)
 {
     if (watched->failure == error)
         return;
     watched->failure = error;
-    fprintf(stderr, "closewait watch: process %d: what has leaked cannot be closed: %s%s\n",
-            (int)watched->target.pid, strerror(error),
+    fprintf(stderr, "closewait %s: process %d: what has leaked cannot be closed: %s%s\n",
+            rules->verb, (int)watched->target.pid, strerror(error),
             error == EMFILE ? ": it has no descriptor left: run closewait with CAP_SYS_RESOURCE, "
                               "or raise the limit of the process (prlimit --nofile)"
                             : "");
@@ -196,7 +175,7 @@ static void count_burial(struct watched *watched, const struct grave *grave, enu
     measure_reap(watched->metrics, watched, grave->error);
     watched_tell_reap(watched, grave->found, grave->error, ending, rules);
     if (grave->error)
-        explain_failure(watched, grave->error);
+        explain_failure(watched, grave->error, rules);
 }
 
 static void close_all(struct watched *watched, struct burials *burials, const struct rules *rules)
@@ -204,7 +183,7 @@ static void close_all(struct watched *watched, struct burials *burials, const st
     char why[512];
     const bool stopped = burials_make(burials, &watched->target, &rules->options, why, sizeof(why));
     if (!stopped)
-        complain(watched, why);
+        complain(watched, why, rules);
     for (size_t i = 0; i < burials->count; i++)
         count_burial(watched, &burials->at[i], burials->endings[i], rules);
 }
@@ -302,7 +281,7 @@ static void look(struct watched *watched, const struct rules *rules)
         findings_take(&findings, &watched->target, &rules->options, why, sizeof(why)))
         judge_all(watched, &findings, rules);
     else if (why[0] && !process_is_ending(watched->target.tid))
-        complain(watched, why);
+        complain(watched, why, rules);
     findings_free(&findings);
 }
 
@@ -337,7 +316,5 @@ void watched_free(struct watched *watched)
         watched->sockets[i].there = false;
     end_probes(watched);
     free(watched->sockets);
-    if (watched->output > STDERR_FILENO)
-        close(watched->output);
     target_close(&watched->target);
 }

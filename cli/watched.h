@@ -45,20 +45,19 @@ struct watched {
     struct metrics *metrics; /* where to count, or NULL; outlives it */
     struct memory *sockets;
     size_t count;
-    int output;        /* a descriptor */
     uint64_t first_ms; /* of its leaks */
     uint32_t leaked;   /* how many so far */
     uint32_t leaked_told;
     uint32_t reaped;
     uint32_t late;
     uint32_t suppressed;
+    uint32_t lost; /* reports that could not be written */
     int failure;   /* the errno that was last said to keep us from closing */
     bool troubled; /* that something keeps us from it was said */
 };
 
 /* False, with what is wrong and what to do in why, when it cannot be watched. */
-bool watched_begin(struct watched *watched, pid_t pid, const struct rules *rules, char *why,
-                   size_t why_size);
+bool watched_begin(struct watched *watched, pid_t pid, char *why, size_t why_size);
 
 /* Whether the process is one of those count. */
 bool watched_has(struct watched *const *at, size_t count, pid_t pid);
