@@ -8,6 +8,19 @@
 
 enum { SPARE = 16 };
 
+/* The next is always the lowest that is free; reading and writing fail by O_PATH (open(2)). */
+static int take_next(void)
+{
+    return open("/", O_PATH | O_CLOEXEC);
+}
+
+void descriptors_take_standard(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            take_next();
+}
+
 void descriptors_take_all(void)
 {
     struct rlimit limit;
@@ -24,10 +37,9 @@ unsigned long descriptors_limit(void)
     return limit.rlim_cur;
 }
 
-/* The next descriptor is always the lowest that is free (open(2)). */
 bool descriptors_have_room(int count)
 {
-    const int next = open("/", O_PATH | O_CLOEXEC);
+    const int next = take_next();
     if (next < 0)
         return errno != EMFILE && errno != ENFILE;
     close(next);

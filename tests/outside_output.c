@@ -162,6 +162,42 @@ Test(outside_output, that_was_cut_off_ends_with_its_line)
     remove_folder();
 }
 
+Test(outside_output, is_on_no_descriptor_that_a_stream_had)
+{
+    struct program program;
+    struct program watch;
+    char path[64];
+    char output[96];
+    char number[16];
+    make_folder();
+    snprintf(path, sizeof(path), "%s/reports", folder);
+    snprintf(output, sizeof(output), "--output=%s", path);
+    start_leaker(&program);
+    start_watch(&watch, "exec \"$@\" <&- >&- 2>&-", output, program.pid);
+    must_hold("grep '\"type\":\"leak\"' %s", path);
+    snprintf(number, sizeof(number), "%d", (int)watch.pid);
+    must_hold("cd /proc/%s/fd && for i in 0 1 2; do test $(readlink $i) = / || exit 1; done",
+              number);
+    cr_expect_eq(end_watch(&watch), 0);
+    end(&program);
+    remove_folder();
+}
+
+Test(outside_output, is_closed_where_it_was_and_for_the_program_that_is_run)
+{
+    cr_expect_eq(shell(said, sizeof(said),
+                       "exec 3>&1; %s run -- sh -c 'for i in 0 1 2; do "
+                       "test ! -e /proc/$$/fd/$i || echo $i >&3; done' <&- >&- 2>&-",
+                       built("closewait")),
+                 0);
+    cr_expect_str_empty(said);
+    cr_expect_eq(shell(said, sizeof(said), "%s reap --dry-run %d 2>&1 >&-", built("closewait"),
+                       (int)getpid()),
+                 1);
+    cr_expect_str_eq(said,
+                     "closewait reap: cannot write to standard output: Bad file descriptor\n");
+}
+
 Test(outside_output, whose_reader_has_gone_does_not_end_the_watch)
 {
     struct program program;
