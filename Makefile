@@ -235,7 +235,7 @@ $(BUILD)/tests/fuzz/suppress: $(BUILD)/tests/fuzz/suppress.o \
 	$(addprefix $(BUILD)/shim/,suppress.o names.o text.o)
 	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^
 
-$(BUILD)/tests/fuzz/record: $(BUILD)/tests/fuzz/record.o $(addprefix $(BUILD)/cli/,retell.o quiet.o told_json.o traces.o) \
+$(BUILD)/tests/fuzz/record: $(BUILD)/tests/fuzz/record.o $(addprefix $(BUILD)/cli/,retell.o output.o quiet.o told_json.o traces.o) \
 	$(SYMBOL_OBJ) $(CLI_SHARED)
 	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(SYMBOL_LIBS) -ljansson -lbsd
 

@@ -230,6 +230,9 @@ bool findings_take(struct findings *findings, const struct target *target,
     if (!folder) {
         if (errno == EACCES)
             target_explain_refusal(target, why, why_size);
+        else if (errno == EMFILE || errno == ENFILE)
+            snprintf(why, why_size, "the descriptors of process %d cannot be looked at: %s",
+                     (int)target->pid, strerror(errno));
         else
             snprintf(why, why_size, "process %d has ended", (int)target->pid);
         return false;

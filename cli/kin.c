@@ -25,20 +25,9 @@ struct census {
     size_t count;
 };
 
-static bool is_in(const struct pid_list *list, pid_t pid)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (list->at[i] == pid)
-            return true;
-    return false;
-}
-
 static bool is_watched(const struct kin *kin, pid_t pid)
 {
-    for (size_t i = 0; i < kin->count; i++)
-        if (kin->at[i]->target.pid == pid)
-            return true;
-    return false;
+    return watched_has(kin->at, kin->count, pid);
 }
 
 static struct newcomer *newcomer_of(const struct kin *kin, pid_t pid)
@@ -126,15 +115,13 @@ static void refuse(struct kin *kin, pid_t pid, const char *why, const char *why_
  * An id can have become another's since the census; one that has the same parent still is the
  * same, now that a pidfd holds it. One that ends meanwhile is no news.
  */
-static void begin(struct kin *kin, const struct process *process, const char *why,
-                  const struct rules *rules)
+static void begin(struct kin *kin, const struct process *process, const char *why)
 {
     char why_not[512];
     struct watched *watched = must(malloc(sizeof(*watched)));
-    if (!watched_begin(watched, process->pid, rules, why_not, sizeof(why_not))) {
-        const char state = process_state(process->pid);
+    if (!watched_begin(watched, process->pid, why_not, sizeof(why_not))) {
         free(watched);
-        if (state && state != 'Z' && state != 'X')
+        if (!process_has_ended(process->pid))
             refuse(kin, process->pid, why, why_not);
         return;
     }
@@ -149,11 +136,10 @@ static void begin(struct kin *kin, const struct process *process, const char *wh
     kin->at[kin->count++] = watched;
 }
 
-static void begin_if_room(struct kin *kin, const struct process *process, const char *why,
-                          const struct rules *rules)
+static void begin_if_room(struct kin *kin, const struct process *process, const char *why)
 {
     if (kin->count < KIN_MAX) {
-        begin(kin, process, why, rules);
+        begin(kin, process, why);
         return;
     }
     if (!kin->full)
@@ -182,20 +168,20 @@ static void forget_newcomer(struct kin *kin, pid_t pid)
         *newcomer = kin->newcomers[--kin->newcomer_count];
 }
 
-static void begin_all(struct kin *kin, const struct census *census, const struct service *service,
-                      const struct rules *rules)
+static void begin_all(struct kin *kin, const struct census *census, const struct service *service)
 {
     const uint64_t now = clock_ms();
     for (size_t i = 0; i < census->count; i++) {
         const struct process *process = &census->at[i];
-        if (!process->is_kin || is_watched(kin, process->pid) || is_in(&kin->refused, process->pid))
+        if (!process->is_kin || is_watched(kin, process->pid) ||
+            processes_have(&kin->refused, process->pid))
             continue;
         const struct gap gap = service_gap(service, process->pid);
         if (gap.why && waited_ms(kin, process->pid, now) < gap.patience_ms)
             continue;
         forget_newcomer(kin, process->pid);
         if (gap.why)
-            begin_if_room(kin, process, gap.why, rules);
+            begin_if_room(kin, process, gap.why);
     }
 }
 
@@ -223,7 +209,7 @@ static void forget_gone(struct kin *kin, const struct census *census)
 /* A summary of nothing is none. */
 static void end(struct watched *watched, const struct rules *rules)
 {
-    if (watched->leaked + watched->reaped + watched->suppressed + watched->late > 0)
+    if (watched->leaked + watched->reaped + watched->suppressed + watched->late + watched->lost > 0)
         watched_end(watched, rules);
     else
         watched_free(watched);
@@ -273,7 +259,7 @@ void kin_look(struct kin *kin, const struct service *service, const struct rules
         return;
     struct census census = take_census(kin);
     forget_gone(kin, &census);
-    begin_all(kin, &census, service, rules);
+    begin_all(kin, &census, service);
     free(census.at);
     look_at_all(kin, service, rules);
     kin->due_ms = clock_ms() + pace_ms(kin, rules);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "descriptors.h"
 #include "verbs.h"
 #include "version.h"
 
@@ -34,6 +35,7 @@ static void print_help(FILE *to)
 
 int main(int argc, char **argv)
 {
+    descriptors_take_standard();
     if (argc < 2) {
         print_help(stderr);
         return EXIT_USAGE;

@@ -19,6 +19,14 @@ void processes_add(struct pid_list *list, pid_t pid)
     list->at[list->count++] = pid;
 }
 
+bool processes_have(const struct pid_list *list, pid_t pid)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->at[i] == pid)
+            return true;
+    return false;
+}
+
 bool processes_add_all(struct pid_list *list)
 {
     DIR *proc = opendir("/proc");
@@ -134,16 +142,32 @@ void process_program(pid_t pid, char *path, size_t size)
     strlcpy(path, comm, size);
 }
 
-static unsigned long flags_or(pid_t pid, unsigned long gone)
+/* Fields of /proc/PID/stat, as proc(5) counts them. */
+enum { NAME_FIELD = 2, FLAGS_FIELD = 9, THREADS_FIELD = 20 };
+
+static unsigned long field_or(pid_t pid, int field, unsigned long gone)
 {
-    enum { FIELDS_BEFORE_FLAGS = 7 }; /* the state, ppid ... tpgid */
     char stat[512];
     if (!read_file(pid, "stat", stat, sizeof(stat)))
         return gone;
     const char *at = after_name(stat);
-    for (int i = 0; at && i < FIELDS_BEFORE_FLAGS; i++)
+    for (int i = NAME_FIELD; at && i < field; i++)
         at = strchr(at + 1, ' ');
     return at ? strtoul(at, NULL, 10) : gone;
+}
+
+/* Where its first thread alone has ended the others are counted still. */
+bool process_has_ended(pid_t pid)
+{
+    const char state = process_state(pid);
+    if (state == 'Z' || state == 'X')
+        return field_or(pid, THREADS_FIELD, 0) <= 1;
+    return state == '\0';
+}
+
+static unsigned long flags_or(pid_t pid, unsigned long gone)
+{
+    return field_or(pid, FLAGS_FIELD, gone);
 }
 
 static unsigned long flags_of(pid_t pid)

@@ -19,6 +19,8 @@ struct pid_list {
 /* Appends a pid. */
 void processes_add(struct pid_list *list, pid_t pid);
 
+bool processes_have(const struct pid_list *list, pid_t pid);
+
 /* Appends every process that /proc shows. False when it cannot be read; errno says why. */
 bool processes_add_all(struct pid_list *list);
 
@@ -27,6 +29,9 @@ void process_comm(pid_t pid, char comm[COMM_SIZE]);
 
 /* As proc(5) has it: 'T' is stopped; 0 when it has ended. */
 char process_state(pid_t pid);
+
+/* Whether it is gone, or waits only for its parent to ask for its status. */
+bool process_has_ended(pid_t pid);
 
 /* The id of its parent; 0 when it has ended, or has none that we can see. */
 pid_t process_parent(pid_t pid);

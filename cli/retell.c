@@ -1,17 +1,13 @@
 #define _GNU_SOURCE
 #include "retell.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "journal.h"
+#include "output.h"
 #include "prose.h"
 #include "told_json.h"
 #include "traces.h"
@@ -47,78 +43,9 @@ void retell_end(struct retell *retell)
     json_decref(retell->pids);
 }
 
-/*
- * A reader who has gone, or who sleeps, is no reason to stop or to keep the program: where poll(2)
- * says that there is room, a write of PIPE_BUF does not block.
- */
-static bool write_all(int fd, const char *text, size_t len)
-{
-    enum { PATIENCE_MS = 1000 };
-    struct pollfd polled = {.fd = fd, .events = POLLOUT};
-    while (len > 0) {
-        if (poll(&polled, 1, PATIENCE_MS) == 0) {
-            errno = EAGAIN;
-            return false;
-        }
-        const ssize_t n = write(fd, text, len < PIPE_BUF ? len : PIPE_BUF);
-        if (n < 0 && errno != EINTR && errno != EAGAIN)
-            return false;
-        text += n > 0 ? n : 0;
-        len -= n > 0 ? (size_t)n : 0;
-    }
-    return true;
-}
-
-static bool write_file(const char *path, const char *text, size_t len)
-{
-    const int flags =
-        O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK;
-    const int fd = open(path, flags, 0600);
-    if (fd < 0)
-        return false;
-    const bool written = write_all(fd, text, len);
-    const int why = errno;
-    close(fd);
-    errno = why;
-    return written;
-}
-
-static void write_journal(struct retell *retell, const struct told *told, const struct text *text)
-{
-    const int error = journal_send(told, text);
-    if (error == 0)
-        return;
-    if (!retell->unwritten && error != -EAGAIN)
-        fprintf(stderr,
-                "closewait run: --output: no journal can be reached at "
-                "/run/systemd/journal/socket: %s: reports go to standard error\n",
-                strerror(-error));
-    retell->unwritten |= error != -EAGAIN;
-    retell->lost += error == -EAGAIN || !write_all(STDERR_FILENO, text->at, text->len);
-}
-
 static void write_out(struct retell *retell, const struct told *told, const struct text *text)
 {
-    char path[OPTIONS_PATH_SIZE];
-    if (retell->options.journal) {
-        write_journal(retell, told, text);
-        return;
-    }
-    if (!retell->options.output[0]) {
-        retell->lost += !write_all(STDERR_FILENO, text->at, text->len);
-        return;
-    }
-    if (!options_output(&retell->options, told->pid, path))
-        errno = ENAMETOOLONG;
-    else if (write_file(path, text->at, text->len))
-        return;
-    retell->lost++;
-    if (!retell->unwritten)
-        fprintf(stderr,
-                "closewait run: --output: %s: %s%s: reports are lost; expected a file that can be "
-                "written\n",
-                path, strerror(errno), errno == ELOOP ? " (a symbolic link is not followed)" : "");
-    retell->unwritten = true;
+    retell->lost += !output_write("run", &retell->options, told, text);
 }
 
 static void tell_json(struct retell *retell, const json_t *record, const struct told *told)

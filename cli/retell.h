@@ -17,10 +17,9 @@ struct retell {
     struct options options; /* what was asked for: action, format, output, suppress */
     struct symbols *symbols;
     struct quiet quiet;
-    json_t *pids;   /* of who has written, or said hello */
-    int lost;       /* records that could not be written, and that no summary has told */
-    bool leaked;    /* something that no pattern suppresses */
-    bool unwritten; /* said that the output cannot be written */
+    json_t *pids; /* of who has written, or said hello */
+    int lost;     /* records that could not be written, and that no summary has told */
+    bool leaked;  /* something that no pattern suppresses */
 };
 
 /*

@@ -18,9 +18,10 @@ static void forget_stack(struct suppression *pattern)
     pattern->count = kept;
 }
 
-bool rules_begin(struct rules *rules, const struct options *options, char *why, size_t why_size)
+bool rules_begin(struct rules *rules, const char *verb, const struct options *options, char *why,
+                 size_t why_size)
 {
-    *rules = (struct rules){.options = *options};
+    *rules = (struct rules){.verb = verb, .options = *options};
     if (!options->suppress[0])
         return true;
     rules->patterns = must(calloc(1, sizeof(*rules->patterns)));

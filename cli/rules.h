@@ -14,6 +14,7 @@
 #include "suppress.h"
 
 struct rules {
+    const char *verb; /* who tells: "run" or "watch" */
     struct options options;
     struct suppressions *patterns; /* NULL without a file */
     struct suppressions *spared;   /* the same without what they ask of the stack */
@@ -22,7 +23,8 @@ struct rules {
 };
 
 /* False, with a line in why, when the file of patterns cannot be read. rules_end in either case. */
-bool rules_begin(struct rules *rules, const struct options *options, char *why, size_t why_size);
+bool rules_begin(struct rules *rules, const char *verb, const struct options *options, char *why,
+                 size_t why_size);
 
 void rules_end(struct rules *rules);
 

@@ -156,7 +156,7 @@ static int prepare(struct run *run)
 {
     char why[512];
     if (!retell_begin(&run->retell, &run->asked.options) ||
-        !rules_begin(&run->rules, &run->asked.options, why, sizeof(why)))
+        !rules_begin(&run->rules, "run", &run->asked.options, why, sizeof(why)))
         return EXIT_USAGE;
     run->rules.stacks = run->asked.stacks;
     run->rules.debuginfo_path = run->asked.debuginfo_path;

@@ -216,12 +216,23 @@ static bool is_enterable(struct target *target, char *why, size_t why_size)
     return !other;
 }
 
+/* False: errno says something else. */
+static bool explain_shortage(pid_t pid, char *why, size_t why_size)
+{
+    if (errno != EMFILE && errno != ENFILE)
+        return false;
+    snprintf(why, why_size, "no descriptor is left to hold process %d by: %s: %s", (int)pid,
+             strerror(errno),
+             errno == EMFILE ? "raise the limit (ulimit -n)" : "raise fs.file-max");
+    return true;
+}
+
 static bool enter_by(struct target *target, pid_t tid, char *why, size_t why_size)
 {
     target->tid = tid;
     target->thread = tid == target->pid ? fcntl(target->pidfd, F_DUPFD_CLOEXEC, 0)
                                         : (int)syscall(SYS_pidfd_open, tid, THREAD_TOO);
-    if (target->thread < 0)
+    if (target->thread < 0 && !explain_shortage(target->pid, why, why_size))
         snprintf(why, why_size,
                  "the first thread of process %d has ended: its others can be entered from Linux "
                  "6.9 on",
@@ -234,6 +245,8 @@ bool target_open(struct target *target, pid_t pid, char *why, size_t why_size)
     *target = (struct target){.pid = pid, .thread = -1};
     target->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (target->pidfd < 0) {
+        if (explain_shortage(pid, why, why_size))
+            return false;
         if (errno == ENOSYS)
             snprintf(why, why_size, "this takes pidfd_open, of Linux 5.3");
         else if (errno == EINVAL && target_state(pid, pid))

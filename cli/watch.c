@@ -15,16 +15,19 @@
 #include <unistd.h>
 
 #include "array.h"
+#include "descriptors.h"
 #include "must.h"
 #include "option_words.h"
 #include "options.h"
 #include "processes.h"
+#include "refusals.h"
 #include "tell.h"
 #include "verbs.h"
 #include "watch_metrics.h"
 #include "watched.h"
 
-enum { GO_ON = -1 };
+/* A process that is watched is held by two pidfds (target.h). */
+enum { GO_ON = -1, WATCHED_DESCRIPTORS = 2 };
 
 struct watch {
     char words[OPTION_WORDS_SIZE]; /* as the shim reads them */
@@ -33,10 +36,13 @@ struct watch {
     const char *name; /* of the processes, or NULL */
     const char *file; /* of metrics, or NULL */
     struct watch_metrics metrics;
-    struct pid_list pids; /* that were given */
+    struct pid_list pids; /* that were given, and are not watched yet */
     struct watched **at;
     size_t count;
-    struct pid_list refused; /* said to be out of reach */
+    struct refusals refused; /* that are there still */
+    size_t waiting;          /* for descriptors, in this look */
+    bool full;               /* that there are too many was said */
+    bool missed;             /* one has ended that could not be watched */
 };
 
 static void print_help(void)
@@ -78,6 +84,8 @@ static bool read_pids(struct watch *watch, int argc, char **argv)
         }
         processes_add(&watch->pids, pid);
     }
+    if (watch->name && !watch->name[0])
+        return complain("--name is empty: expected a name, as ps -o comm shows it");
     if (watch->name && watch->pids.count > 0)
         return complain("--name and process ids exclude each other: give one of them");
     if (!watch->name && watch->pids.count == 0)
@@ -118,7 +126,7 @@ static int read_arguments(struct watch *watch, int argc, char **argv)
     }
     struct options options;
     if (!options_read(watch->words, &options, why, sizeof(why)) ||
-        !rules_begin(&watch->rules, &options, why, sizeof(why))) {
+        !rules_begin(&watch->rules, "watch", &options, why, sizeof(why))) {
         complain(why);
         return EXIT_USAGE;
     }
@@ -126,35 +134,75 @@ static int read_arguments(struct watch *watch, int argc, char **argv)
     return read_pids(watch, argc, argv) ? GO_ON : EXIT_USAGE;
 }
 
-static bool is_in(const struct pid_list *list, pid_t pid)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (list->at[i] == pid)
-            return true;
-    return false;
-}
-
 static bool is_watched(const struct watch *watch, pid_t pid)
 {
-    for (size_t i = 0; i < watch->count; i++)
-        if (watch->at[i]->target.pid == pid)
-            return true;
-    return false;
+    return watched_has(watch->at, watch->count, pid);
 }
 
-static bool begin(struct watch *watch, pid_t pid)
+/* One that just ends is no news, unless it was asked for by its id. */
+static void refuse(struct watch *watch, pid_t pid, const char *why)
+{
+    if (watch->name && process_has_ended(pid))
+        return;
+    if (refusals_add(&watch->refused, pid, why))
+        complain(why);
+}
+
+static void begin(struct watch *watch, pid_t pid)
 {
     char why[512];
     struct watched *watched = must(malloc(sizeof(*watched)));
-    if (!watched_begin(watched, pid, &watch->rules, why, sizeof(why))) {
+    if (!watched_begin(watched, pid, why, sizeof(why))) {
         free(watched);
-        processes_add(&watch->refused, pid);
-        return complain(why);
+        refuse(watch, pid, why);
+        return;
     }
+    refusals_drop(&watch->refused, pid);
     watched->metrics = watch->file ? &watch->metrics.metrics : NULL;
     watch->at = array_grow(watch->at, watch->count, sizeof(struct watched *));
     watch->at[watch->count++] = watched;
-    return true;
+}
+
+static void tell_crowd(struct watch *watch)
+{
+    if (!watch->full)
+        fprintf(stderr,
+                "closewait watch: more processes than its %lu descriptors suffice for: %zu are "
+                "watched, the others when these end; raise the hard limit (LimitNOFILE=, ulimit "
+                "-Hn)\n",
+                descriptors_limit(), watch->count);
+    watch->full = true;
+}
+
+static void begin_if_due(struct watch *watch, pid_t pid)
+{
+    if (is_watched(watch, pid) || !refusals_allow(&watch->refused, pid))
+        return;
+    if (descriptors_have_room(WATCHED_DESCRIPTORS)) {
+        begin(watch, pid);
+        return;
+    }
+    watch->waiting++;
+    tell_crowd(watch);
+}
+
+/* Those that were given are asked for until they are watched, or have ended. */
+static void begin_given(struct watch *watch)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < watch->pids.count; i++) {
+        const pid_t pid = watch->pids.at[i];
+        if (!refusals_have(&watch->refused, pid) || !process_has_ended(pid))
+            begin_if_due(watch, pid);
+        if (is_watched(watch, pid))
+            continue;
+        if (process_has_ended(pid))
+            watch->missed = true;
+        else
+            watch->pids.at[kept++] = pid;
+    }
+    watch->pids.count = kept;
+    refusals_keep(&watch->refused, &watch->pids);
 }
 
 static bool has_name(pid_t pid, const char *name)
@@ -164,21 +212,30 @@ static bool has_name(pid_t pid, const char *name)
     return strncmp(comm, name, COMM_SIZE - 1) == 0;
 }
 
-/* Those that have come since. One that we may not enter is told once. */
-static bool begin_named(struct watch *watch)
+/* Also those that have come since. */
+static void begin_named(struct watch *watch)
 {
     struct pid_list every = {0};
-    bool good = true;
+    size_t kept = 0;
     processes_add_all(&every);
-    for (size_t i = 0; i < every.count; i++) {
-        const pid_t pid = every.at[i];
-        if (pid == getpid() || !has_name(pid, watch->name) || is_watched(watch, pid) ||
-            is_in(&watch->refused, pid))
-            continue;
-        good &= begin(watch, pid);
-    }
+    for (size_t i = 0; i < every.count; i++)
+        if (every.at[i] != getpid() && has_name(every.at[i], watch->name) &&
+            !process_has_ended(every.at[i]))
+            every.at[kept++] = every.at[i];
+    every.count = kept;
+    watch->missed |= refusals_keep(&watch->refused, &every) > 0;
+    for (size_t i = 0; i < every.count; i++)
+        begin_if_due(watch, every.at[i]);
     free(every.at);
-    return good;
+}
+
+static void begin_all(struct watch *watch)
+{
+    watch->waiting = 0;
+    if (watch->name)
+        begin_named(watch);
+    else
+        begin_given(watch);
 }
 
 static void look_at_all(struct watch *watch)
@@ -204,29 +261,29 @@ static struct timespec pace(const struct options *options)
 
 static size_t unseen(const struct watch *watch)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < watch->refused.count; i++)
-        count += process_state(watch->refused.at[i]) != '\0';
-    return count;
+    return watch->refused.count + watch->waiting;
+}
+
+static void block_endings(sigset_t *ending)
+{
+    sigemptyset(ending);
+    sigaddset(ending, SIGINT);
+    sigaddset(ending, SIGTERM);
+    sigaddset(ending, SIGHUP);
+    sigprocmask(SIG_BLOCK, ending, NULL);
 }
 
 /* Returns whether every process that was asked for could be watched. */
 static bool go_on(struct watch *watch)
 {
     sigset_t ending;
-    bool good = true;
     const struct timespec between = pace(&watch->rules.options);
-    sigemptyset(&ending);
-    sigaddset(&ending, SIGINT);
-    sigaddset(&ending, SIGTERM);
-    sigaddset(&ending, SIGHUP);
-    sigprocmask(SIG_BLOCK, &ending, NULL);
-    for (size_t i = 0; i < watch->pids.count; i++)
-        if (!is_watched(watch, watch->pids.at[i]))
-            good &= begin(watch, watch->pids.at[i]);
+    block_endings(&ending);
+    signal(SIGPIPE, SIG_IGN); /* of the reports' reader, who may go */
+    signal(SIGXFSZ, SIG_IGN); /* of a file of them that may not grow */
+    descriptors_take_all();
     do {
-        if (watch->name)
-            good &= begin_named(watch);
+        begin_all(watch);
         look_at_all(watch);
         if (watch->file)
             watch_metrics_look(&watch->metrics, watch->at, watch->count, unseen(watch));
@@ -235,7 +292,7 @@ static bool go_on(struct watch *watch)
         watched_end(watch->at[i], &watch->rules);
         free(watch->at[i]);
     }
-    return good;
+    return !watch->missed && unseen(watch) == 0;
 }
 
 static bool begin_metrics(struct watch *watch)
@@ -255,6 +312,6 @@ int verb_watch(int argc, char **argv)
     rules_end(&watch.rules);
     free(watch.at);
     free(watch.pids.at);
-    free(watch.refused.at);
+    refusals_free(&watch.refused);
     return status;
 }

@@ -2,13 +2,11 @@
 #include "watched.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "array.h"
 #include "burials.h"
@@ -19,31 +17,20 @@
 #include "threads.h"
 #include "watched_tell.h"
 
-static bool open_output(struct watched *watched, const struct options *options, char *why,
-                        size_t why_size)
+bool watched_begin(struct watched *watched, pid_t pid, char *why, size_t why_size)
 {
-    char path[OPTIONS_PATH_SIZE];
-    watched->output = STDERR_FILENO;
-    if (!options->output[0])
-        return true;
-    watched->output =
-        options_output(options, watched->target.pid, path)
-            ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600)
-            : -1;
-    if (watched->output < 0)
-        snprintf(why, why_size, "output '%s' cannot be written: %s", options->output,
-                 strerror(errno));
-    return watched->output >= 0;
-}
-
-bool watched_begin(struct watched *watched, pid_t pid, const struct rules *rules, char *why,
-                   size_t why_size)
-{
-    *watched = (struct watched){.output = -1};
-    if (target_open(&watched->target, pid, why, why_size) &&
-        open_output(watched, &rules->options, why, why_size))
+    *watched = (struct watched){0};
+    if (target_open(&watched->target, pid, why, why_size))
         return true;
     target_close(&watched->target);
+    return false;
+}
+
+bool watched_has(struct watched *const *at, size_t count, pid_t pid)
+{
+    for (size_t i = 0; i < count; i++)
+        if (at[i]->target.pid == pid)
+            return true;
     return false;
 }
 
@@ -142,11 +129,53 @@ static void tell_leak(struct watched *watched, const struct found *found, struct
 }
 
 /* What keeps us from a process is said when it begins to, and not with every look. */
-static void complain(struct watched *watched, const char *why)
+static void complain(struct watched *watched, const char *why, const struct rules *rules)
 {
     if (!watched->troubled)
-        fprintf(stderr, "closewait watch: %s\n", why);
+        fprintf(stderr, "closewait %s: %s\n", rules->verb, why);
     watched->troubled = true;
+}
+
+/* The record has the number alone, as the shim's. */
+static void explain_failure(struct watched *watched, int error, const struct rules *rules)
+{
+    if (watched->failure == error)
+        return;
+    watched->failure = error;
+    fprintf(stderr, "closewait %s: process %d: what has leaked cannot be closed: %s%s\n",
+            rules->verb, (int)watched->target.pid, strerror(error),
+            error == EMFILE ? ": it has no descriptor left: run closewait with CAP_SYS_RESOURCE, "
+                              "or raise the limit of the process (prlimit --nofile)"
+                            : "");
+}
+
+/* Each try stops the process. */
+static void put_off(struct memory *memory)
+{
+    enum { FIRST_MS = 1000, LONGEST_MS = 300000 };
+    memory->pause_ms = memory->pause_ms ? 2 * memory->pause_ms : FIRST_MS;
+    if (memory->pause_ms > LONGEST_MS)
+        memory->pause_ms = LONGEST_MS;
+    memory->retry_ms = clock_ms() + memory->pause_ms;
+}
+
+static void count_burial(struct watched *watched, const struct grave *grave, enum ending ending,
+                         const struct rules *rules)
+{
+    struct memory *memory = memory_of(watched, grave->found->cookie);
+    if (grave->burial == BURIAL_OTHER || grave->burial == BURIAL_SPARED || !memory)
+        return;
+    memory->closed = grave->burial == BURIAL_DONE;
+    if (!memory->closed)
+        put_off(memory);
+    if (grave->burial == BURIAL_NOT_YET || (!memory->closed && memory->error == grave->error))
+        return;
+    memory->error = grave->error;
+    watched->reaped += memory->closed;
+    measure_reap(watched->metrics, watched, grave->error);
+    watched_tell_reap(watched, grave->found, grave->error, ending, rules);
+    if (grave->error)
+        explain_failure(watched, grave->error, rules);
 }
 
 static void close_all(struct watched *watched, struct burials *burials, const struct rules *rules)
@@ -154,18 +183,9 @@ static void close_all(struct watched *watched, struct burials *burials, const st
     char why[512];
     const bool stopped = burials_make(burials, &watched->target, &rules->options, why, sizeof(why));
     if (!stopped)
-        complain(watched, why);
-    for (size_t i = 0; i < burials->count; i++) {
-        const struct grave *grave = &burials->at[i];
-        struct memory *memory = memory_of(watched, grave->found->cookie);
-        if (grave->burial != BURIAL_DONE && grave->burial != BURIAL_FAILED)
-            continue;
-        if (grave->burial == BURIAL_DONE && memory)
-            memory->closed = true;
-        watched->reaped += grave->burial == BURIAL_DONE;
-        measure_reap(watched->metrics, watched, grave->error);
-        watched_tell_reap(watched, grave->found, grave->error, burials->endings[i], rules);
-    }
+        complain(watched, why, rules);
+    for (size_t i = 0; i < burials->count; i++)
+        count_burial(watched, &burials->at[i], burials->endings[i], rules);
 }
 
 /* Of the sockets that are there no more. */
@@ -233,7 +253,8 @@ static void judge_all(struct watched *watched, struct findings *findings, const 
         found->ruling = judge(&found->facts, &found->history, &rules->options);
         tell_leak(watched, found, memory, rules, now);
         probe(watched, memory, found, rules);
-        if (found->ruling.reap != REAP_NOT && !found->shared && !is_spared(found, rules))
+        if (found->ruling.reap != REAP_NOT && !found->shared && now >= memory->retry_ms &&
+            !is_spared(found, rules))
             burials_add(&burials, found, false);
     }
     if (burials.count > 0)
@@ -260,7 +281,7 @@ static void look(struct watched *watched, const struct rules *rules)
         findings_take(&findings, &watched->target, &rules->options, why, sizeof(why)))
         judge_all(watched, &findings, rules);
     else if (why[0] && !process_is_ending(watched->target.tid))
-        complain(watched, why);
+        complain(watched, why, rules);
     findings_free(&findings);
 }
 
@@ -295,7 +316,5 @@ void watched_free(struct watched *watched)
         watched->sockets[i].there = false;
     end_probes(watched);
     free(watched->sockets);
-    if (watched->output > STDERR_FILENO)
-        close(watched->output);
     target_close(&watched->target);
 }

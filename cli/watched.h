@@ -30,7 +30,10 @@ struct memory {
     bool closed; /* by us */
     bool there;  /* in this look */
     struct probing probing;
-    int fd; /* the rest is for the record of a late close */
+    int error;         /* why it could not be closed the last time, or 0 */
+    uint32_t pause_ms; /* before that is tried again; 0: it was not tried */
+    uint64_t retry_ms; /* when it is */
+    int fd;            /* the rest is for the record of a late close */
     struct endpoint local;
     struct endpoint peer;
 };
@@ -42,19 +45,22 @@ struct watched {
     struct metrics *metrics; /* where to count, or NULL; outlives it */
     struct memory *sockets;
     size_t count;
-    int output;        /* a descriptor */
     uint64_t first_ms; /* of its leaks */
     uint32_t leaked;   /* how many so far */
     uint32_t leaked_told;
     uint32_t reaped;
     uint32_t late;
     uint32_t suppressed;
+    uint32_t lost; /* reports that could not be written */
+    int failure;   /* the errno that was last said to keep us from closing */
     bool troubled; /* that something keeps us from it was said */
 };
 
 /* False, with what is wrong and what to do in why, when it cannot be watched. */
-bool watched_begin(struct watched *watched, pid_t pid, const struct rules *rules, char *why,
-                   size_t why_size);
+bool watched_begin(struct watched *watched, pid_t pid, char *why, size_t why_size);
+
+/* Whether the process is one of those count. */
+bool watched_has(struct watched *const *at, size_t count, pid_t pid);
 
 /* One look, with what there is to tell and to close. False when the process has ended. */
 bool watched_look(struct watched *watched, const struct rules *rules);

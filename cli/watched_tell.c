@@ -1,19 +1,17 @@
 #define _GNU_SOURCE
 #include "watched_tell.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "found_record.h"
-#include "journal.h"
 #include "json.h"
 #include "must.h"
+#include "output.h"
 #include "prose.h"
 #include "text.h"
 #include "threads.h"
@@ -27,40 +25,10 @@ static uint64_t wall_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* In one write, so that lines of several writers do not mix. */
-static void write_out(const struct watched *watched, const char *text, size_t len)
-{
-    while (len > 0) {
-        const ssize_t n = write(watched->output, text, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return;
-        text += n;
-        len -= (size_t)n;
-    }
-}
-
-/* Whether the journal has it, or had no room for it. Without one, reports go to standard error. */
-static bool is_in_journal(const struct told *told, const struct text *text)
-{
-    static bool complained;
-    const int error = journal_send(told, text);
-    if (error != 0 && error != -EAGAIN && !complained) {
-        fprintf(stderr,
-                "closewait: no journal can be reached at /run/systemd/journal/socket: %s: reports "
-                "go to standard error\n",
-                strerror(-error));
-        complained = true;
-    }
-    return error == 0 || error == -EAGAIN;
-}
-
-static void put(const struct watched *watched, const struct told *told, const struct text *text,
+static void put(struct watched *watched, const struct told *told, const struct text *text,
                 const struct rules *rules)
 {
-    if (!rules->options.journal || !is_in_journal(told, text))
-        write_out(watched, text->at, text->len);
+    watched->lost += !output_write(rules->verb, &rules->options, told, text);
 }
 
 /* Below the lines of a leak, or as the last member of its object. */
@@ -75,7 +43,7 @@ static void add_threads(FILE *to, const json_t *threads, enum format format)
     fputs("}\n", to);
 }
 
-static void put_with_threads(const struct watched *watched, const struct told *told,
+static void put_with_threads(struct watched *watched, const struct told *told,
                              const struct text *text, const json_t *threads,
                              const struct rules *rules)
 {
@@ -90,7 +58,7 @@ static void put_with_threads(const struct watched *watched, const struct told *t
     free(whole);
 }
 
-static void tell_with(const struct watched *watched, struct told *told, const json_t *threads,
+static void tell_with(struct watched *watched, struct told *told, const json_t *threads,
                       const struct rules *rules)
 {
     char words[TEXT_SIZE];
@@ -112,7 +80,7 @@ static void tell_with(const struct watched *watched, struct told *told, const js
         put(watched, told, &text, rules);
 }
 
-static void tell(const struct watched *watched, struct told *told, const struct rules *rules)
+static void tell(struct watched *watched, struct told *told, const struct rules *rules)
 {
     tell_with(watched, told, NULL, rules);
 }
@@ -130,7 +98,7 @@ void watched_tell_leak(struct watched *watched, const struct found *found,
     watched->leaked_told = watched->leaked;
 }
 
-void watched_tell_reap(const struct watched *watched, const struct found *found, int error,
+void watched_tell_reap(struct watched *watched, const struct found *found, int error,
                        enum ending ending, const struct rules *rules)
 {
     const struct record record = found_reap(found, error, ending);
@@ -140,7 +108,7 @@ void watched_tell_reap(const struct watched *watched, const struct found *found,
     tell(watched, &told, rules);
 }
 
-void watched_tell_late_close(const struct watched *watched, const struct memory *memory,
+void watched_tell_late_close(struct watched *watched, const struct memory *memory,
                              const struct rules *rules)
 {
     const struct record record = {
@@ -154,7 +122,7 @@ void watched_tell_late_close(const struct watched *watched, const struct memory 
     tell(watched, &told, rules);
 }
 
-void watched_tell_summary(const struct watched *watched, uint32_t held, const struct rules *rules)
+void watched_tell_summary(struct watched *watched, uint32_t held, const struct rules *rules)
 {
     const struct record record = {.type = RECORD_SUMMARY};
     struct told told = {.record = &record,
@@ -163,6 +131,7 @@ void watched_tell_summary(const struct watched *watched, uint32_t held, const st
                                    .held = held,
                                    .reaped = watched->reaped,
                                    .suppressed = watched->suppressed,
+                                   .lost = watched->lost,
                                    .late = watched->late}};
     if (rules->patterns) {
         told.suppressions = rules->patterns->at;

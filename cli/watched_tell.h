@@ -20,14 +20,14 @@ void watched_tell_leak(struct watched *watched, const struct found *found,
                        const struct rules *rules);
 
 /* That it was closed, or with an errno why not. */
-void watched_tell_reap(const struct watched *watched, const struct found *found, int error,
+void watched_tell_reap(struct watched *watched, const struct found *found, int error,
                        enum ending ending, const struct rules *rules);
 
 /* That the program has closed it after all. */
-void watched_tell_late_close(const struct watched *watched, const struct memory *memory,
+void watched_tell_late_close(struct watched *watched, const struct memory *memory,
                              const struct rules *rules);
 
 /* held: how many leaked sockets it has now. */
-void watched_tell_summary(const struct watched *watched, uint32_t held, const struct rules *rules);
+void watched_tell_summary(struct watched *watched, uint32_t held, const struct rules *rules);
 
 #endif

@@ -322,6 +322,7 @@ Test(outside_watch, arguments_that_are_wrong_are_told_in_a_line)
     } rows[] = {
         {"", "no process: expected closewait watch [OPTION...] PID..., or --name=NAME\n"},
         {"x", "'x' is no process id: expected one, such as 4711\n"},
+        {"--name=", "--name is empty: expected a name, as ps -o comm shows it\n"},
         {"--name=x 1", "--name and process ids exclude each other: give one of them\n"},
         {"--grace=never 1", "grace is 'never': expected "},
         {"--format=xml 1", "format is 'xml': expected text or json\n"},
