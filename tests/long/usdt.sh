@@ -41,11 +41,13 @@ options() { # GRACE
     echo "action=close,grace=$1,format=json,output=$work/records"
 }
 
-# A socket that is reaped, and closed late; a bind that needs the port of one; numbers that run out.
+# A socket that is reaped, and closed late; a bind that needs the port of one; numbers that run out. Each
+# story has the same port: the peer must be the first to close, or TIME_WAIT would keep it.
 story() {
     export LD_PRELOAD=$shim
     CLOSEWAIT_OPTIONS=$(options 300ms) "$leaker" connect4="$port" drain doze close
-    CLOSEWAIT_OPTIONS=$(options 1m) "$leaker" from="$own" connect4="$port" doze connect4="$port"
+    CLOSEWAIT_OPTIONS=$(options 1m) "$leaker" from="$own" connect4="$port" doze connect4="$port" \
+        drain
     CLOSEWAIT_OPTIONS=$(options 300ms) /usr/bin/python3 "$work/short.py" "$port"
     unset LD_PRELOAD
 }
@@ -131,7 +133,7 @@ else
         with_bpftrace "$script.said" "$script" story
         grep -qE '^@.*leaker|^leaker\[' "$script.said"
         verdict $? "example of the manual: $(tr -s ' \n' ' ' <"$script" | sed "s|$shim|shim|" | cut -c 1-70)" \
-            "$script" "$script.said"
+            "$script" "$script.said" "$script.said.story"
     done
 fi
 
