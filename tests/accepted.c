@@ -67,7 +67,7 @@ Test(accepted, are_all_connections_of_a_server_that_drains)
 {
     struct tcp_socket all[MANY];
     struct sockets sockets = {all, MANY};
-    for (uint16_t i = 0; i < MANY; i++)
+    for (int i = 0; i < MANY; i++)
         all[i] = from_to(PICKED, (uint16_t)(OTHER_PICKED + i));
     accepted_find(&sockets);
     for (size_t i = 0; i < MANY; i++)

@@ -196,7 +196,7 @@ Test(metrics, say_0_once_of_every_gauge_that_goes)
     struct metrics metrics = {.source = "t"};
     metrics_renew(&metrics, 1000);
     add(&metrics, METRIC_SOCKETS, "p", 1);
-    metrics_renew(&metrics, 2 * METRICS_ZERO_MS);
+    metrics_renew(&metrics, 1000 + METRICS_ZERO_MS);
     add_strangers(&metrics, METRIC_SOCKETS, METRICS_SETS);
     printed(&metrics, EXPOSITION_PROMETHEUS);
     must_have("process=\"p\"} 0\n");

@@ -136,9 +136,10 @@ Test(outside_container, is_named_by_reap_too)
     start_container(&program);
     shell(pid, sizeof(pid), "%s ps -n -o CONTAINER,PID | sed -n 's/^machine:%s *//p'",
           built("closewait"), name);
+    pid[strcspn(pid, "\n")] = '\0';
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        shell(said, sizeof(said), "%s reap --all --grace=1ms %s %d 2>&1", built("closewait"),
-              rows[i].options, atoi(pid));
+        shell(said, sizeof(said), "%s reap --all --grace=1ms %s %s 2>&1", built("closewait"),
+              rows[i].options, pid);
         snprintf(expected, sizeof(expected), rows[i].expected, name);
         cr_expect_not_null(strstr(said, expected), "no %s in %s", expected, said);
     }
