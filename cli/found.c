@@ -229,7 +229,7 @@ bool findings_take(struct findings *findings, const struct target *target,
     DIR *folder = open_folder(target);
     if (!folder) {
         if (errno == EACCES)
-            target_explain_refusal(target, why, why_size);
+            target_explain_hidden(target, why, why_size);
         else if (errno == EMFILE || errno == ENFILE)
             snprintf(why, why_size, "the descriptors of process %d cannot be looked at: %s",
                      (int)target->pid, strerror(errno));

@@ -121,8 +121,10 @@ bool hand_take(struct hand *hand, pid_t pid, pid_t tid, const struct registers *
     if (!lift_filter(pid, tid)) {
         snprintf(why, why_size,
                  "process %d filters its system calls (seccomp); it takes CAP_SYS_ADMIN to make "
-                 "others in it: run as root",
-                 (int)pid);
+                 "others in it, and no such filter on closewait itself: run as root%s",
+                 (int)pid,
+                 target_status(getpid(), getpid(), "Seccomp") > 0 ? ", outside of the container"
+                                                                  : "");
         return false;
     }
     hand->instruction = is_instruction(tid, instruction) ? instruction : hand_instruction(pid, tid);

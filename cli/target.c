@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <linux/kcmp.h>
 #include <poll.h>
 #include <stdio.h>
@@ -96,6 +97,14 @@ static long yama_scope(void)
     return read ? strtol(text, NULL, 10) : 0;
 }
 
+/* Of ours, by its number in capability.h. */
+static bool have_capability(int number)
+{
+    char value[64];
+    return read_line("/proc/self/status", "CapEff", value, sizeof(value)) &&
+           (strtoull(value, NULL, 16) >> number & 1);
+}
+
 void target_explain_refusal(const struct target *target, char *why, size_t why_size)
 {
     const long scope = yama_scope();
@@ -104,6 +113,12 @@ void target_explain_refusal(const struct target *target, char *why, size_t why_s
                  "may not enter process %d: kernel.yama.ptrace_scope is %ld, which forbids it to "
                  "everybody until the next boot",
                  (int)target->pid, scope);
+    else if (have_capability(CAP_SYS_PTRACE))
+        snprintf(why, why_size,
+                 "may not enter process %d although CAP_SYS_PTRACE is there: a filter of system "
+                 "calls (seccomp) or a security module forbids it, or the process is in another "
+                 "user namespace: run outside of the container",
+                 (int)target->pid);
     else if (scope > 0 && geteuid() != 0)
         snprintf(why, why_size,
                  "may not enter process %d: it takes CAP_SYS_PTRACE, since "
@@ -115,6 +130,26 @@ void target_explain_refusal(const struct target *target, char *why, size_t why_s
                  geteuid() == 0
                      ? ": in a container, give it that capability, or run outside as root"
                      : " for a process of another user, or one that changed its user: run as root");
+}
+
+static bool may_copy(const struct target *target)
+{
+    const int copy = target_copy(target, INT_MAX);
+    if (copy >= 0)
+        close(copy);
+    return copy >= 0 || errno != EPERM;
+}
+
+/* Its folder of descriptors is a folder, with an owner and a mode. */
+void target_explain_hidden(const struct target *target, char *why, size_t why_size)
+{
+    if (!may_copy(target))
+        target_explain_refusal(target, why, why_size);
+    else
+        snprintf(why, why_size,
+                 "may not list the descriptors of process %d: it takes CAP_DAC_READ_SEARCH: in a "
+                 "container, give it that capability, or run outside as root",
+                 (int)target->pid);
 }
 
 /* A thread that has not ended; 0: there is none. */
@@ -173,14 +208,6 @@ static pid_t sharer(const struct target *target)
             found = pids.at[i];
     free(pids.at);
     return found;
-}
-
-static bool may_copy(const struct target *target)
-{
-    const int copy = target_copy(target, INT_MAX);
-    if (copy >= 0)
-        close(copy);
-    return copy >= 0 || errno != EPERM;
 }
 
 static bool is_enterable(struct target *target, char *why, size_t why_size)

@@ -59,6 +59,9 @@ char target_state(pid_t pid, pid_t tid);
 /* What to say when the kernel lets us not into a process: who may. Writes one line into why. */
 void target_explain_refusal(const struct target *target, char *why, size_t why_size);
 
+/* The same when it cannot be seen which descriptors a process has that may be entered. */
+void target_explain_hidden(const struct target *target, char *why, size_t why_size);
+
 /* That it is traced already, and by whom. The same. */
 void target_explain_tracer(const struct target *target, pid_t tracer, char *why, size_t why_size);
 

@@ -270,6 +270,28 @@ Test(outside_states, a_kernel_with_yama_is_named)
     cr_expect_eq(end_child(child), 0);
 }
 
+static void become_nobody(int hold, int tell)
+{
+    /* Dumpable, or what is in /proc would stay root's (proc(5)). */
+    if (setgid(65534) != 0 || setuid(65534) != 0 || prctl(PR_SET_DUMPABLE, 1) != 0)
+        _exit(77);
+    wait_only(hold, tell);
+}
+
+Test(outside_states, root_that_may_not_list_descriptors_is_told_what_it_takes)
+{
+    if (geteuid() != 0)
+        cr_skip_test("needs root to become another user");
+    const struct child child = start_child(become_nobody);
+    const char drop[] = "-dac_read_search,-dac_override";
+    shell(said, sizeof(said),
+          "setpriv --bounding-set=%s --inh-caps=%s %s reap --all %d 2>&1; echo status $?", drop,
+          drop, built("closewait"), (int)child.pid);
+    must_say_that(": it takes CAP_DAC_READ_SEARCH: in a container, give it that capability, or run "
+                  "outside as root\nstatus 1\n");
+    cr_expect_eq(end_child(child), 0);
+}
+
 static void filter_sockets(int hold, int tell)
 {
     struct sock_filter rules[] = {
@@ -295,6 +317,42 @@ Test(outside_states, a_filter_of_system_calls_does_not_kill)
         must_say_that(": closed, and the connection is gone\n");
     else
         must_say_that("filters its system calls (seccomp); it takes CAP_SYS_ADMIN");
+    cr_expect_eq(end_child(child), 0);
+}
+
+/* From here on the command, too, has a filter: EPERM for one system call. */
+static void refuse_call(uint32_t number)
+{
+    struct sock_filter rules[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {sizeof(rules) / sizeof(rules[0]), rules};
+    cr_assert(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+              prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+Test(outside_states, root_whose_container_forbids_to_copy_descriptors_is_told_so)
+{
+    if (geteuid() != 0)
+        cr_skip_test("needs CAP_SYS_PTRACE");
+    const struct child child = start_child(wait_only);
+    refuse_call(SYS_pidfd_getfd);
+    cr_expect_eq(reap(child.pid, ""), 1);
+    must_say_that(" although CAP_SYS_PTRACE is there: a filter of system calls (seccomp) or a ");
+    cr_expect_eq(end_child(child), 0);
+}
+
+Test(outside_states, a_filter_on_the_command_keeps_it_from_lifting_another)
+{
+    const struct child child = start_child(filter_sockets);
+    refuse_call(SYS_acct);
+    cr_expect_eq(reap(child.pid, ""), 1);
+    must_say_that("filters its system calls (seccomp); it takes CAP_SYS_ADMIN to make others in "
+                  "it, and no such filter on closewait itself: run as root, outside of the "
+                  "container\n");
     cr_expect_eq(end_child(child), 0);
 }
 

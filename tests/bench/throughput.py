@@ -81,7 +81,7 @@ def busy_ns(process):
     total = 0
     for folder in pathlib.Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            session = (folder / "stat").read_text().rpartition(")")[2].split()[3]
+            session = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[3]
             if int(session) == process.pid:
                 total += sum(int(each.read_text().split()[0])
                              for each in folder.glob("task/*/schedstat"))
