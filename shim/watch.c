@@ -117,10 +117,8 @@ static uint32_t sweep_or_doze(void)
     const bool owes = sites_owe() || atomic_load(&asked) || reap_strays() > 0;
     if (owes && (pause_ms == 0 || pause_ms > SWEEP_MS))
         pause_ms = SWEEP_MS;
-    if (pause_ms && pause_ms <= SWEEP_MS) {
-        calm = 0;
+    if (pause_ms && pause_ms <= SWEEP_MS)
         return pause_ms;
-    }
     if (calm < LINGER_SWEEPS) {
         calm++;
         return SWEEP_MS;
