@@ -34,7 +34,7 @@ unsigned long descriptors_limit(void)
 {
     struct rlimit limit = {0};
     getrlimit(RLIMIT_NOFILE, &limit);
-    return limit.rlim_cur;
+    return (unsigned long)limit.rlim_cur;
 }
 
 bool descriptors_have_room(int count)

@@ -19,6 +19,9 @@
 #include "netns.h"
 #include "sockets.h"
 
+/* The longest name of a protocol has 31 characters (struct proto). */
+enum { PROTOCOL_SIZE = 33 };
+
 /* A descriptor that is a socket of any kind. */
 struct opening {
     uint32_t inode;
@@ -131,14 +134,34 @@ static void fill_from_table(struct found *found, const struct tcp_socket *socket
     found->history.eof_read = socket->eof_read;
 }
 
-/* lsof(8) asks so, too: what kind of a socket it is, without a descriptor of it. */
-static bool is_tcp(const struct target *target, int fd)
+/*
+ * lsof(8) asks so, too: what kind of a socket it is, without a descriptor of it. False when the
+ * kernel does not say.
+ */
+static bool read_protocol(const struct target *target, int fd, char name[PROTOCOL_SIZE])
 {
     char path[64];
-    char name[16] = "";
     snprintf(path, sizeof(path), "/proc/%d/task/%d/fd/%d", (int)target->pid, (int)target->tid, fd);
-    return getxattr(path, "system.sockprotoname", name, sizeof(name) - 1) > 0 &&
+    const ssize_t len = getxattr(path, "system.sockprotoname", name, PROTOCOL_SIZE - 1);
+    name[len > 0 ? len : 0] = '\0';
+    return len > 0;
+}
+
+static bool is_tcp(const struct target *target, int fd)
+{
+    char name[PROTOCOL_SIZE];
+    return read_protocol(target, fd, name) &&
            (strcmp(name, "TCP") == 0 || strcmp(name, "TCPv6") == 0);
+}
+
+/* Whether there may be one. All sockets of a namespace are much to ask for where there is none. */
+static bool have_tcp(const struct openings *openings, const struct target *target)
+{
+    char name[PROTOCOL_SIZE];
+    for (size_t i = 0; i < openings->count; i++)
+        if (!read_protocol(target, openings->at[i].fd, name) || strstr(name, "TCP"))
+            return true;
+    return false;
 }
 
 static bool fill_from_copy(struct found *found, const struct target *target)
@@ -240,7 +263,7 @@ bool findings_take(struct findings *findings, const struct target *target,
     /* The descriptors first: what is closed before the second look is then nobody's. */
     struct openings openings = openings_of(folder);
     closedir(folder);
-    bool read = read_sockets(&reading, target);
+    bool read = !have_tcp(&openings, target) || read_sockets(&reading, target);
     if (!target_lives(target) || process_is_ending(target->tid)) {
         snprintf(why, why_size, "process %d has ended", (int)target->pid);
         read = false;

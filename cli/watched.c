@@ -272,7 +272,10 @@ static void learn_name(struct target *target)
         memcpy(target->comm, comm, sizeof(comm));
 }
 
-/* What keeps us from a process that ends is its end: the next look knows of it. */
+/*
+ * What keeps us from a process that ends is its end: the next look knows of it. Its thread's id can
+ * be another's by now.
+ */
 static void look(struct watched *watched, const struct rules *rules)
 {
     char why[512];
@@ -280,7 +283,7 @@ static void look(struct watched *watched, const struct rules *rules)
     if (target_follow(&watched->target, why, sizeof(why)) &&
         findings_take(&findings, &watched->target, &rules->options, why, sizeof(why)))
         judge_all(watched, &findings, rules);
-    else if (why[0] && !process_is_ending(watched->target.tid))
+    else if (why[0] && target_lives(&watched->target) && !process_is_ending(watched->target.tid))
         complain(watched, why, rules);
     findings_free(&findings);
 }

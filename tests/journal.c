@@ -287,6 +287,39 @@ Test(journal, that_is_behind_does_not_keep_the_program)
     cr_expect_str_empty(program.reported);
 }
 
+static bool has_counted(const void *unused)
+{
+    char said[256];
+    (void)unused;
+    return shell(said, sizeof(said), "grep '^closewait_leaks_total{.*} 1$' /run/watch.prom") == 0;
+}
+
+Test(journal, that_is_behind_costs_a_watch_reports_which_the_summary_counts)
+{
+    struct program program;
+    struct program watch;
+    char pid[16];
+    int waiting = 0;
+    const int journal = journal_listen();
+    const int flooder = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    while (sendto(flooder, "X=1\n", 4, 0, (const struct sockaddr *)&place, sizeof(place)) == 4)
+        waiting++;
+    start_leaker(&program, NULL, ARGS(built("tests/leaker-static")));
+    snprintf(pid, sizeof(pid), "%d", (int)program.pid);
+    program_start(&watch, NULL,
+                  ARGS(built("closewait"), "watch", "--output=journal", "--grace=100ms",
+                       "--metrics=/run/watch.prom", pid));
+    cr_assert(eventually(has_counted, NULL)); /* it is written after the report was lost */
+    for (; waiting > 0; waiting--)
+        receive(journal);
+    kill(watch.pid, SIGTERM);
+    receive(journal);
+    must_be("CLOSEWAIT_TYPE", "summary");
+    cr_expect_not_null(strstr(field("MESSAGE"), ", 1 report lost"), "%s", field("MESSAGE"));
+    cr_expect_eq(program_end(&watch), 0);
+    end(&program);
+}
+
 Test(journal, costs_the_program_no_descriptor)
 {
     struct program program;
