@@ -7,7 +7,7 @@ from figures import Table, Verdict, ratios, skipped
 from peers import BARE, BUILD, BPFTRACE, EMPTY, LOG, PRELOADS, TOOLS
 from syscalls import STARTS
 
-RUNS, TOOL_RUNS = 500, 5  # in 10 rounds
+RUNS = 500
 SAYS = """How long a program takes from its start to its end that does nothing: {runs} runs under each
 preload, in turns, and {tool_runs} under each tool: enough to tell what costs many times as much. First
 row: the median. The others: the median of the ratios to the bare run of the same turn, ± half of their
@@ -30,7 +30,7 @@ def timed(bench, peers, command, runs):
 
 def measure(bench):
     runs = max(RUNS * bench.rounds // 10, 2)
-    tool_runs = max(TOOL_RUNS * bench.rounds // 10, 2)
+    tool_runs = max(runs // 100, 2)
     here = [tool for tool in TOOLS if tool.before and not tool.lacks()]
     cells, against_empty = {}, {}
     for name, command in STARTS.items():
