@@ -234,42 +234,6 @@ Test(outside_states, another_user_is_told_what_it_takes)
     cr_expect_eq(end_child(child), 0);
 }
 
-/* Yama as its file tells of it, in a mount namespace: who refuses is the kernel that is there. */
-Test(outside_states, a_kernel_with_yama_is_named)
-{
-    static const struct {
-        int scope;
-        const char *who;
-        const char *says;
-    } table[] = {
-        {0, "--reuid=65534",
-         ": it takes CAP_SYS_PTRACE for a process of another user, or one that "
-         "changed its user: run as root\n"},
-        {1, "--reuid=65534",
-         ": it takes CAP_SYS_PTRACE, since kernel.yama.ptrace_scope is 1: run as root\n"},
-        {2, "--reuid=65534",
-         ": it takes CAP_SYS_PTRACE, since kernel.yama.ptrace_scope is 2: run as root\n"},
-        {2, "--bounding-set=-sys_ptrace",
-         ": it takes CAP_SYS_PTRACE: in a container, give it that "
-         "capability, or run outside as root\n"},
-        {3, "--bounding-set=-sys_ptrace",
-         ": kernel.yama.ptrace_scope is 3, which forbids it to everybody until the next boot\n"},
-    };
-    if (geteuid() != 0 || shell(said, sizeof(said), "unshare -m true 2>&1") != 0)
-        cr_skip_test("no mount namespaces here (not root, or a chroot)");
-    const struct child child = start_child(wait_only);
-    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        shell(said, sizeof(said),
-              "unshare -m sh -c 'mount -t tmpfs none /proc/sys/kernel && cp %s /proc/sys/kernel && "
-              "cd /proc/sys/kernel && mkdir yama && echo %d >yama/ptrace_scope && "
-              "exec setpriv %s ./closewait reap --all %d' 2>&1; echo status $?",
-              built("closewait"), table[i].scope, table[i].who, (int)child.pid);
-        must_say_that(table[i].says);
-        must_say_that("\nstatus 1\n");
-    }
-    cr_expect_eq(end_child(child), 0);
-}
-
 static void become_nobody(int hold, int tell)
 {
     /* Dumpable, or what is in /proc would stay root's (proc(5)). */
