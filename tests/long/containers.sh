@@ -72,8 +72,9 @@ printf 'FROM debian:bookworm-slim\nCOPY legacy /usr/local/bin/\nUSER 65534\nCMD 
     >"$work/said" 2>&1
 verdict $? 'an image of a program that leaks, by another user' "$work/said"
 
-# Podman 4.3 may try to remove an init container before it has heard of its end.
-for _ in 1 2 3; do
+# Podman 4.3 may try to remove an init container before it has heard of its end: more often the busier
+# the machine is.
+for _ in $(seq 10); do
     "${pod[@]}" kube play --replace --network=none "$deploy/kubernetes-shim.yaml" \
         >"$work/said" 2>&1 && break
 done
