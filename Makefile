@@ -335,25 +335,25 @@ fuzz: $(addprefix $(BUILD)/tests/,places places-cxx)
 	$(call fuzz_one,groups)
 
 # What takes long, the quicker of it first: real programs with and without the shim, in Go too,
-# valgrind, 32 bits; what takes the packages, which are made before it; a Debian of their own for
-# packages and tarball, and aarch64 by qemu.
+# valgrind, 32 bits; deployments and containers, by the packages that are made before; packages and
+# tarball in a Debian of their own, and aarch64 by qemu.
 test-long: all $(TEST_PROGRAMS) $(TEST_GO) $(GO_PROGRAMS)
 	$(MAKE) M32=1 $(addprefix $(BUILD)/m32/,libclosewait.so tests/leaker tests/doors)
 	BUILD=$(BUILD) tests/long/m32.sh
 	BUILD=$(BUILD) tests/long/journal.sh
+	BUILD=$(BUILD) tests/long/page.py
 	BUILD=$(BUILD) tests/long/node.sh
 	BUILD=$(BUILD) tests/long/valgrind.sh
 	BUILD=$(BUILD) tests/long/usdt.sh
 	BUILD=$(BUILD) tests/long/go.sh
-	BUILD=$(BUILD) tests/long/page.py
 	BUILD=$(BUILD) tests/long/metrics.sh
 	$(MAKE) deb
 	BUILD=$(BUILD) tests/long/deb.sh
 	BUILD=$(BUILD) tests/long/containers.sh
+	BUILD=$(BUILD) tests/long/dist.sh
 	BUILD=$(BUILD) tests/long/deploy.sh
 	BUILD=$(BUILD) tests/long/transparency.sh
 	BUILD=$(BUILD) tests/long/scale.py
-	BUILD=$(BUILD) tests/long/dist.sh
 	tests/long/arm64.sh
 
 # What the shim costs, against doing nothing and against its peers, into docs/performance.md.

@@ -20,9 +20,8 @@ static const struct {
     const char *says;
 } rows[] = {
     {0, "--reuid=65534",
-     ": it takes CAP_SYS_PTRACE for a process of another user, or one that changed its user: run "
-     "as "
-     "root\n"},
+     ": it takes CAP_SYS_PTRACE for a process of another user, or one that changed its user: "
+     "run as root\n"},
     {1, "--reuid=65534",
      ": it takes CAP_SYS_PTRACE, since kernel.yama.ptrace_scope is 1: run as root\n"},
     {2, "--reuid=65534",
