@@ -398,8 +398,9 @@ Test(outside_states, a_process_that_has_the_same_table_is_told)
 
 Test(outside_states, a_32_bit_program_is_refused)
 {
-    shell(said, sizeof(said), "echo '#include <stdio.h>' | gcc -m32 -E - 2>&1 >/dev/null");
-    if (said[0])
+    if (shell(said, sizeof(said),
+              "echo '#include <stdio.h>\nint main(void) { return 0; }' | "
+              "gcc -m32 -x c -o /dev/null - 2>&1") != 0)
         cr_skip_test("no 32-bit compiler");
     char folder[] = "/tmp/closewait-32.XXXXXX";
     cr_assert_not_null(mkdtemp(folder));
